@@ -1,0 +1,27 @@
+# The project's commands. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: up down status test lint unit bench help
+
+up: ## build and start the lab, run site.yml on it, show what runs where
+	@scripts/up
+
+down: ## remove the lab (PURGE=1: its images and volumes too)
+	@PURGE=$(PURGE) scripts/down
+
+status: ## show what runs where
+	@.venv/bin/ansible-playbook playbooks/status.yml
+
+test: ## lint, unit tests, module tests and molecule scenarios
+	@scripts/test
+
+lint: ## check the style of everything
+	@scripts/lint
+
+unit: ## unit tests, with every supported Python that is here
+	@scripts/unit
+
+bench: ## measure, print a table, write build/bench.json
+	@scripts/bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

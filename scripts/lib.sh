@@ -1,0 +1,26 @@
+# Shared by the scripts beside it: where things are, how they speak, how they become root.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT"
+export PATH="$ROOT/.venv/bin:$PATH"
+export DOCKER_BUILDKIT=0 # Debian's docker.io has no buildx; every Dockerfile here builds without it
+START=${PROTOSTAR_START:-$(date +%s)}
+export PROTOSTAR_START=$START
+
+elapsed() {
+  local seconds=$(($(date +%s) - START))
+  printf '%d:%02d' $((seconds / 60)) $((seconds % 60))
+}
+
+say() { printf '[%s] %s\n' "$(elapsed)" "$*"; }
+
+# One sentence with the remedy, and nothing was changed.
+refuse() {
+  printf 'protostar: %s\n' "$*" >&2
+  exit 1
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}

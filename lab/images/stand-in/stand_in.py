@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+"""A stand-in for a service that Debian does not package; it answers what probes and clients ask first.
+
+Which service: the name it is called by, else STAND_IN. A server's arguments are accepted and not used, so that the
+roles' own command lines work. Questions that upstream's programs answer without starting (version, configuration
+check, health) are answered too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+HERE = Path(__file__).resolve().parent
+SERVICES = json.loads((HERE / "services.json").read_text(encoding="utf-8"))
+METRICS_PATHS = ("/metrics", "/minio/v2/metrics/cluster", "/minio/v2/metrics/node")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers from the service's table, and counts."""
+
+    protocol_version = "HTTP/1.1"
+    name = ""
+    requests = 0
+
+    def do_GET(self) -> None:
+        """Answer metrics, the table's paths, and / with a page that says what this is."""
+        path = urlsplit(self.path).path
+        answers = SERVICES[self.name]["get"]
+        if path in METRICS_PATHS:
+            self.answer(200, metrics(self.name, Handler.requests), "text/plain; version=0.0.4; charset=utf-8")
+        elif path in answers:
+            self.answer_value(answers[path])
+        elif path == "/":
+            self.answer(200, page(self.name), "text/html; charset=utf-8")
+        else:
+            self.answer_value({"message": "not found", "standIn": self.name}, status=404)
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        """Take what clients send, and forget it."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answers = SERVICES[self.name]["post"]
+        path = urlsplit(self.path).path
+        if path not in answers:
+            self.answer_value({"message": "not found", "standIn": self.name}, status=404)
+        elif answers[path] is None:
+            self.answer(204, "", "text/plain")
+        else:
+            self.answer_value(answers[path])
+
+    def answer_value(self, value: object, status: int = 200) -> None:
+        """Send text as it is, anything else as JSON."""
+        if isinstance(value, str):
+            self.answer(status, value, "text/plain; charset=utf-8")
+        else:
+            self.answer(status, json.dumps(value), "application/json")
+
+    def answer(self, status: int, body: str, content_type: str) -> None:
+        """Send one whole answer; every one names the stand-in."""
+        Handler.requests += 1
+        data = body.encode()
+        self.send_response(status)
+        self.send_header("X-Protostar-Stand-In", self.name)
+        if status != 204:
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay silent: probes come every few seconds."""
+
+
+def metrics(name: str, requests: int) -> str:
+    """Speak the Prometheus text format."""
+    return (
+        "# HELP protostar_stand_in_info 1: this is no real service.\n# TYPE protostar_stand_in_info gauge\n"
+        f'protostar_stand_in_info{{service="{name}"}} 1\n'
+        "# HELP protostar_stand_in_requests_total Requests answered.\n"
+        f"# TYPE protostar_stand_in_requests_total counter\nprotostar_stand_in_requests_total {requests}\n"
+    )
+
+
+def page(name: str) -> str:
+    """Tell a person who opens it what this is."""
+    return (
+        f"<!doctype html><title>{name} (stand-in)</title><h1>Stand-in for {name}</h1>"
+        "<p>This is not the real service. The lab was built without access to its image; "
+        "health and metrics are answered, nothing is stored.</p>"
+    )
+
+
+def healthy(name: str) -> bool:
+    """Tell whether the server in this container answers (for upstream's `-health` flags)."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{SERVICES[name]['ports'][0]}/metrics", timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+def serve(name: str) -> None:
+    """Listen on the service's ports until SIGTERM or SIGINT."""
+    Handler.name = name
+    servers = [ThreadingHTTPServer(("", port), Handler) for port in SERVICES[name]["ports"]]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"Stand-in for {name}: not the real service; answers health and metrics only.", flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def main() -> int:
+    """Answer a one-off question, or serve."""
+    called = Path(sys.argv[0]).name
+    name = called if called in SERVICES else os.environ["STAND_IN"]
+    flags = {argument.lstrip("-") for argument in sys.argv[1:] if argument.startswith("-")}
+    if flags & {"version", "v"}:
+        print(f"{name}, version stand-in")
+    elif flags & {"verify-config", "check-syntax"}:
+        print(f"{name} stand-in: the configuration was not checked")
+    elif "health" in flags:
+        return 0 if healthy(name) else 1
+    else:
+        serve(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,7 +21,6 @@ DEBIAN = "protostar/debian:trixie"
 SUITE = "trixie"
 BASE = "base"
 BASE_REFERENCE = "protostar/base:trixie"
-MIRRORS = {"MIRROR": "http://deb.debian.org/debian", "SECURITY_MIRROR": "http://deb.debian.org/debian-security"}
 # Older package lists name files that the mirrors no longer have.
 LISTS_LAST = timedelta(days=1)
 LOGS = BUILD / "logs"
@@ -45,7 +44,7 @@ def build(images: list[Image], names: list[str], mode: str, jobs: int) -> list[B
     sources = collect(chosen(images, names), mirrors, {"base": private_cas()})
     wanted = with_parents(names or sources, sources)
     todo = outdated(wanted, sources)
-    ensure_debian(mirrors["MIRROR"])
+    ensure_debian(mirrors.get("MIRROR"))
     # The base first: its package lists tell the versions of the others.
     run([BASE] if BASE in todo else [], sources, jobs)
     run([name for name in todo if name != BASE], sources, jobs)
@@ -154,17 +153,24 @@ def package_versions(images: list[Image]) -> dict[str, str]:
         raise BuildError(f"Debian has no package {error.args[0]}, which lab/images.yml names.") from None
 
 
-def ensure_debian(mirror: str) -> None:
+def ensure_debian(mirror: str | None) -> None:
     """Make Debian itself, which everything starts from; 20 to 40 seconds, once."""
     if not engine.exists(DEBIAN):
         progress.run({"debian": partial(bootstrap, mirror)}, {}, 1)
 
 
-def bootstrap(mirror: str) -> str:
-    """Import a minimal Debian, made from packages, as an image."""
+def bootstrap(mirror: str | None) -> str:
+    """Import a minimal Debian, made from packages, as an image. mmdebstrap knows a mirror of its own."""
     log = LOGS / "debian.log"
     tarball = BUILD / "debian.tar"
-    made = ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(tarball), mirror]
+    made = [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--include=ca-certificates",
+        SUITE,
+        str(tarball),
+        *([mirror] if mirror else []),
+    ]
     try:
         log.write_bytes(b"")
         succeeded = engine.logged([*engine.as_root(), *made], log) and engine.logged(
@@ -175,21 +181,23 @@ def bootstrap(mirror: str) -> str:
     finally:
         subprocess.run([*engine.as_root(), "rm", "--force", str(tarball)], check=True)
     if not succeeded:
-        raise BuildError(f"Debian could not be bootstrapped from {mirror}; the log is {log}.")
+        raise BuildError(f"Debian could not be bootstrapped; the log is {log}.")
     return "built"
 
 
 def machine_mirrors(etc: Path = Path("/etc")) -> dict[str, str]:
-    """Find the mirrors that a Debian machine uses itself; a company's own may be all that can be reached."""
+    """Find the mirrors that a Debian machine uses itself; a company's own may be all that can be reached.
+
+    Empty on another system: the images then keep the mirrors that mmdebstrap chose.
+    """
     release = etc / "os-release"
     if not release.exists() or not re.search(r"^ID=debian$", release.read_text(encoding="utf-8"), re.MULTILINE):
-        return MIRRORS
+        return {}
     lists = [etc / "apt/sources.list", *sorted((etc / "apt/sources.list.d").glob("debian*"))]
     text = "\n".join(path.read_text(encoding="utf-8") for path in lists if path.exists())
     uris = re.findall(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s+)?)(https?://[^\s]+)", text, re.MULTILINE)
     main = [uri for uri in uris if "security" not in uri]
     security = [uri for uri in uris if "security" in uri]
-    return {
-        "MIRROR": (main or [MIRRORS["MIRROR"]])[0],
-        "SECURITY_MIRROR": (security or [MIRRORS["SECURITY_MIRROR"]])[0],
-    }
+    if not main:
+        return {}
+    return {"MIRROR": main[0], **({"SECURITY_MIRROR": security[0]} if security else {})}

@@ -86,7 +86,7 @@ def test_misspelt_image_is_refused():
 @pytest.mark.parametrize(
     ("release", "path", "lists", "expected"),
     [
-        ("ID=ubuntu\n", "sources.list", "deb http://archive.example/ubuntu noble main\n", build.MIRRORS),
+        ("ID=ubuntu\n", "sources.list", "deb http://archive.example/ubuntu noble main\n", {}),
         (
             "ID=debian\n",
             "sources.list",
@@ -98,13 +98,13 @@ def test_misspelt_image_is_refused():
             "ID=debian\n",
             "sources.list.d/debian.sources",
             "Types: deb\nURIs: https://b.example/debian/\nSuites: trixie\n",
-            {**build.MIRRORS, "MIRROR": "https://b.example/debian/"},
+            {"MIRROR": "https://b.example/debian/"},
         ),
         (
             "ID=debian\n",
             "sources.list.d/vendor.list",
             "deb https://vendor.example/apt stable main\n",
-            build.MIRRORS,
+            {},
         ),
     ],
 )

@@ -1,0 +1,60 @@
+"""What a role asks of the service module, computed by Ansible itself from the role's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+ROOT = Path(__file__).parents[3]
+FACTS = {"memtotal_mb": 8192}
+REQUIRED = {
+    "app": {"app_name": "shop", "app_definition": {"image": "shop:1"}},
+    "pgvector": {"pgvector_superuser_password": "root's", "pgvector_exporter_password": "exporter's"},
+    "redis": {"redis_monitor_password": "monitor's"},
+}
+
+
+def load(path: Path) -> Any:
+    """Return the YAML at `path`, its expressions trusted as Ansible trusts a role's."""
+    return DataLoader().load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
+
+
+@pytest.fixture
+def render() -> Callable[..., dict[str, Any]]:
+    """Return a function that gives the arguments of a role's service task, with variables over its defaults."""
+
+    def render(role: str, **variables: Any) -> dict[str, Any]:
+        path = ROOT / "roles" / role
+        task = next(task for task in load(path / "tasks/main.yml") if "protostar.platform.service" in task)
+        context = {
+            **load(path / "defaults/main.yml"),
+            **load(path / "vars/main.yml"),
+            **task.get("vars", {}),
+            **REQUIRED.get(role, {}),
+            "ansible_facts": FACTS,
+            "ansible_search_path": [str(path)],
+            "role_path": str(path),
+            **variables,
+        }
+        return Templar(loader=DataLoader(), variables=context).template(task["protostar.platform.service"])
+
+    return render
+
+
+@pytest.fixture
+def file() -> Callable[[dict[str, Any], str], str]:
+    """Return a function that gives the content of one of the files or secrets of a service task."""
+
+    def file(arguments: dict[str, Any], dest: str) -> str:
+        return next(
+            entry["content"]
+            for entry in arguments.get("files", []) + arguments.get("secrets", [])
+            if entry["dest"] == dest
+        )
+
+    return file

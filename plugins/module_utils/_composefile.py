@@ -7,6 +7,7 @@ The syntax is that of the Compose specification (https://github.com/compose-spec
 
 from __future__ import annotations
 
+import json
 import os.path
 import re
 from collections.abc import Iterator, Mapping
@@ -156,7 +157,10 @@ def seconds(duration: object) -> float:
 
 def render(compose: Mapping[str, Any], header: str = "") -> str:
     """Return the Compose file as YAML that a person would write: in the given order, block style."""
-    import yaml  # noqa: PLC0415  a call that finds nothing to do never needs it
+    try:
+        import yaml  # noqa: PLC0415  a call that finds nothing to do never needs it
+    except ImportError:  # a preview on a fresh host; JSON is YAML too
+        return f"{header}---\n{json.dumps(dict(compose), indent=2, ensure_ascii=False)}\n"
 
     class Dumper(yaml.SafeDumper):
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:

@@ -1,0 +1,65 @@
+"""The filters, without Ansible."""
+
+import base64
+import hashlib
+import hmac
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.protostar.platform.plugins.filter.scram_sha_256 import scram_sha_256
+from ansible_collections.protostar.platform.plugins.filter.table import table
+
+
+def test_a_table_is_aligned_and_has_no_trailing_spaces():
+    rows = [{"host": "main", "stand_in": True, "addresses": ["a", "b"]}, {"host": "a longer name", "stand_in": False}]
+    assert table(rows, ["host", "addresses", "stand_in"]).splitlines() == [
+        "host           addresses  stand in",
+        "main           a, b       yes",
+        "a longer name",
+    ]
+
+
+def test_a_table_without_rows_is_its_heading():
+    assert table([], ["host", "state"]) == "host  state"
+
+
+def test_a_cell_is_one_line():
+    assert table([{"host": "two\nlines", "count": 0}], ["host", "count"]).splitlines()[1] == "two lines  0"
+
+
+def client_proof_fits(verifier: str, password: str) -> bool:
+    """Log in as RFC 5802 says, with the password on one side and the verifier on the other."""
+    _, iterations_salt, keys = verifier.split("$")
+    iterations, salt = iterations_salt.split(":")
+    stored_key, server_key = (base64.b64decode(key) for key in keys.split(":"))
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    message = b"n=,r=nonce,s=salt"
+    signature = hmac.digest(stored_key, message, "sha256")
+    proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+    recovered = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
+    return (
+        hashlib.sha256(recovered).digest() == stored_key and hmac.digest(salted, b"Server Key", "sha256") == server_key
+    )
+
+
+def test_a_verifier_admits_its_password_only():
+    verifier = scram_sha_256("correct horse", "shop")
+    assert client_proof_fits(verifier, "correct horse")
+    assert not client_proof_fits(verifier, "battery staple")
+
+
+def test_a_verifier_is_the_same_at_every_run_and_another_for_another_user():
+    assert scram_sha_256("one", "shop") == scram_sha_256("one", "shop")
+    assert scram_sha_256("one", "shop") != scram_sha_256("one", "blog")
+
+
+def test_the_salt_does_not_depend_on_the_password():
+    salts = {scram_sha_256(password, "shop").split("$")[1] for password in ("one", "two")}
+    assert len(salts) == 1
+
+
+@pytest.mark.parametrize("password", ["", "pässword", "tab\tbed", "nul\0"])
+def test_a_password_that_could_be_normalized_is_refused(password):
+    with pytest.raises(AnsibleFilterError, match="shop"):
+        scram_sha_256(password, "shop")

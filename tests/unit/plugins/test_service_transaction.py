@@ -1,0 +1,210 @@
+"""Transactions on a host made of files, killed at every single step."""
+
+import os
+import random
+
+import pytest
+from ansible_collections.protostar.platform.plugins.module_utils._errors import ServiceError
+from ansible_collections.protostar.platform.plugins.module_utils._release import Command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from service_world import NAME, World, left_over, release, run, run_killed
+
+
+@pytest.fixture(autouse=True)
+def no_power_cuts(monkeypatch):
+    """A killed process loses nothing that it handed to the kernel: waiting for the disk would only be slow."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def settled(world, desired):
+    """Whether the host is exactly as desired, and stays so."""
+    again = run(world, desired)
+    assert not again["changed"], again["actions"]
+    for file in desired.files:
+        assert (world.root / NAME / file.dest).read_text() == file.content
+    config = {file.dest.partition("/")[2]: file.content for file in desired.files if file.dest.startswith("config/")}
+    assert world.seen()["web"] == config
+    assert set(world.seen()) == set(desired.services)
+    assert left_over(world) == []
+    return True
+
+
+CHANGES = {
+    "file": {"text": "two"},
+    "image": {"image": "web:2"},
+    "added file": {"text": "two", "more": ["a.conf", "b.conf"]},
+    "added service": {"sidecar": True},
+    "removed": {"text": "two"},
+    "reload": {"text": "two"},
+}
+
+
+@pytest.mark.parametrize("change", ["first", *CHANGES])
+@pytest.mark.parametrize("wanted", ["new", "old"])
+def test_killed_at_any_step(tmp_path, change, wanted):
+    """The next run brings either release about, and while the new one was prepared, nothing live was touched."""
+    options = {"reload": True} if change == "reload" else {}
+    step, killed = 0, True
+    while killed:
+        step += 1
+        path = tmp_path / str(step)
+        path.mkdir()
+        world = World(path)
+        old = release(world, more=["old.conf"], sidecar=True) if change == "removed" else release(world)
+        new = release(world, **CHANGES.get(change, {}))
+        if change != "first":
+            run(world, old, **options)
+        before = world.seen()
+        killed = run_killed(world, new, step, **options)
+        if killed and (world.root / NAME / "staging").exists():
+            assert world.seen() == before
+        target = new if wanted == "new" else old
+        run(world, target, **options)
+        assert settled(world, target)
+    assert step > 20
+
+
+def test_killed_again_while_the_first_kill_is_undone(tmp_path):
+    dice = random.Random(1)
+    for attempt in range(40):
+        path = tmp_path / str(attempt)
+        path.mkdir()
+        world = World(path)
+        old, new = release(world, more=["old.conf"]), release(world, "two", more=["new.conf"], sidecar=True)
+        run(world, old)
+        for _kill in range(3):
+            run_killed(world, dice.choice([new, old]), dice.randrange(1, 60))
+        target = dice.choice([new, old])
+        run(world, target)
+        assert settled(world, target)
+
+
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_a_broken_release_is_refused_or_undone(world, rehearse):
+    good = release(world)
+    run(world, good)
+    before = world.seen()
+    identity = set(world.load()["containers"])
+    with pytest.raises(ServiceError, match=r"exited with code 1.*the log"):
+        run(world, release(world, "broken", more=["b.conf"]), rehearse=rehearse)
+    assert world.seen() == before
+    assert (set(world.load()["containers"]) == identity) is rehearse
+    assert settled(world, good)
+
+
+def test_a_broken_first_release_leaves_nothing(world):
+    with pytest.raises(ServiceError, match="there was no release before it"):
+        run(world, release(world, "broken"))
+    assert world.seen() == {}
+    assert world.volumes(NAME) == set()
+    assert not (world.root / NAME).exists()
+
+
+def test_a_broken_first_release_keeps_volumes_that_were_there(world):
+    state = world.load()
+    state["volumes"]["web-data"] = NAME
+    world.save(state)
+    with pytest.raises(ServiceError):
+        run(world, release(world, "broken"))
+    assert world.volumes(NAME) == {"web-data"}
+
+
+def test_a_failed_provisioning_is_undone(world):
+    good = release(world)
+    run(world, good)
+    with pytest.raises(ServiceError, match="provisioning failed"):
+        run(world, release(world, "two", provision=[Command("web", ("fail",))]))
+    assert settled(world, good)
+
+
+def test_a_release_that_cannot_be_pulled_touches_nothing(world):
+    good = release(world)
+    run(world, good)
+    identity = set(world.load()["containers"])
+    with pytest.raises(ServiceError, match=r"cannot pull web:9: .*release 1 is still running"):
+        run(world, release(world, image="web:9"))
+    assert set(world.load()["containers"]) == identity
+    assert settled(world, good)
+
+
+def test_the_image_that_was_released_comes_back_under_its_tag(world):
+    good = release(world)
+    run(world, good)
+    world.tag("sha256:2", "web:1")
+    with pytest.raises(ServiceError):
+        run(world, release(world, "broken"), rehearse=False)
+    assert [value["Image"] for value in world.load()["containers"].values()] == ["sha256:1"]
+    assert settled(world, good)
+
+
+def stop(state, world):
+    for container in state["containers"].values():
+        container["State"]["Status"] = "exited"
+
+
+def remove(state, world):
+    state["containers"].clear()
+
+
+def limit(state, world):
+    for container in state["containers"].values():
+        container["HostConfig"]["Memory"] = 1
+
+
+def swap_image(state, world):
+    for container in state["containers"].values():
+        container["Image"] = "sha256:9"
+
+
+def edit(state, world):
+    path = world.root / NAME / "config" / "main.conf"
+    path.unlink()
+    path.write_text("by hand")
+
+
+def widen(state, world):
+    (world.root / NAME / "secrets" / "key").chmod(0o644)
+
+
+def drop_compose(state, world):
+    (world.root / NAME / "compose.yaml").unlink(missing_ok=True)
+
+
+DRIFTS = [stop, remove, limit, swap_image, edit, widen, drop_compose]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drifts=st.lists(st.sampled_from(DRIFTS), min_size=1, max_size=4, unique=True), changed=st.booleans())
+def test_any_drift_is_repaired_in_one_run(tmp_path_factory, drifts, changed):
+    world = World(tmp_path_factory.mktemp("world"))
+    run(world, release(world))
+    state = world.load()
+    for drift in drifts:
+        drift(state, world)
+    world.save(state)
+    wanted = release(world, "two") if changed else release(world)
+    assert run(world, wanted)["changed"]
+    assert settled(world, wanted)
+
+
+def test_a_failed_release_leaves_the_directories_of_others(world):
+    good = release(world)
+    run(world, good)
+    (world.root / NAME / "state").mkdir()
+    with pytest.raises(ServiceError):
+        run(world, release(world, image="web:9"))
+    assert (world.root / NAME / "state").is_dir()
+
+
+def test_a_file_takes_the_place_of_a_directory(world):
+    run(world, release(world, more=["a/b"]))
+    wanted = release(world, more=["a"])
+    run(world, wanted)
+    assert (world.root / NAME / "config" / "a").is_file()
+    assert not run(world, wanted)["changed"]

@@ -285,8 +285,8 @@ class Runner:
             for file in step.files:
                 put(file.dest, recall(file.dest))
             again = self.commands(step)
-            restored = f"then failed too: {again}" if again else "are in force again"
-            failure = f"{', '.join(str(file.dest) for file in step.files)}: {failure}\nThe previous files {restored}."
+            restored = f"are back, but failed too: {again}" if again else "are in force again."
+            failure = f"{', '.join(str(file.dest) for file in step.files)}: {failure}\nThe previous files {restored}"
         for file in step.files:
             _files.remove(journal(file.dest))
         return failure

@@ -23,7 +23,7 @@ attributes:
     support: full
 options:
   values:
-    description: Parameters and their values, for example V({vm.swappiness: 10}).
+    description: Parameters and their values, by name.
     type: dict
     required: true
   path:

@@ -213,18 +213,19 @@ def release(world, text="one", *, image="web:1", more=(), sidecar=False, provisi
     )
 
 
-def run(world, desired, *, reload=False, rehearse=True):
+def run(world, desired, *, reload=False, rehearse=True, keep=3, diff=False):
     """Run the module's work in this process."""
     original = _deployment.Deployment
     fake = compose_for(world)
     _deployment.Deployment = lambda store, engine, ready: original(store, engine, ready, fake)
     options = Options(
         rehearse=rehearse,
+        keep=keep,
         reload=Reload("web", signal="HUP") if reload else None,
         ready=Ready(timeout=1, interval=0.01, successes=1),
     )
     try:
-        return Run(Store(str(world.root), NAME), world, desired, options).carry_out(diff=False)
+        return Run(Store(str(world.root), NAME), world, desired, options).carry_out(diff=diff)
     finally:
         _deployment.Deployment = original
 

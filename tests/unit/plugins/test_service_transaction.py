@@ -2,10 +2,11 @@
 
 import os
 import random
+from dataclasses import replace
 
 import pytest
 from ansible_collections.protostar.platform.plugins.module_utils._errors import ServiceError
-from ansible_collections.protostar.platform.plugins.module_utils._release import Command
+from ansible_collections.protostar.platform.plugins.module_utils._release import Command, File
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from service_world import NAME, World, left_over, release, run, run_killed
@@ -133,12 +134,13 @@ def test_a_release_that_cannot_be_pulled_touches_nothing(world):
     assert settled(world, good)
 
 
-def test_the_image_that_was_released_comes_back_under_its_tag(world):
+@pytest.mark.parametrize("image", ["web:1", "web:2"])
+def test_the_image_that_was_released_comes_back_under_its_tag(world, image):
     good = release(world)
     run(world, good)
     world.tag("sha256:2", "web:1")
     with pytest.raises(ServiceError):
-        run(world, release(world, "broken"), rehearse=False)
+        run(world, release(world, "broken", image=image), rehearse=False)
     assert [value["Image"] for value in world.load()["containers"].values()] == ["sha256:1"]
     assert settled(world, good)
 
@@ -208,3 +210,32 @@ def test_a_file_takes_the_place_of_a_directory(world):
     run(world, wanted)
     assert (world.root / NAME / "config" / "a").is_file()
     assert not run(world, wanted)["changed"]
+
+
+def test_only_so_many_releases_are_kept(world):
+    for text in ("one", "two", "three", "four"):
+        run(world, release(world, text), keep=2)
+    assert sorted(path.name for path in (world.root / NAME / "releases").iterdir()) == ["2", "3", "4"]
+
+
+def shown(result):
+    return {entry["before_header"].rpartition("/")[2]: (entry["before"], entry["after"]) for entry in result["diff"]}
+
+
+def test_the_diff_shows_files_and_no_secret(world):
+    first = shown(run(world, release(world, "one"), diff=True))
+    assert first["main.conf"] == ("", "one")
+    second = run(world, release(world, "two", more=["a.conf"]), diff=True)
+    assert shown(second)["main.conf"] == ("one", "two")
+    assert shown(second)["key"] == ("", "secret changed\n")
+    assert "oneone" not in str(second)
+    assert "twotwo" not in str(second)
+    assert shown(run(world, release(world, "two"), diff=True))["a.conf"] == ("two", "")
+
+
+def test_a_secret_that_was_widened_and_becomes_a_plain_file_is_not_shown(world):
+    run(world, release(world))
+    (world.root / NAME / "secrets" / "key").chmod(0o644)
+    wanted = release(world)
+    plain = replace(wanted, files=(wanted.files[0], File("secrets/key", "public", 0o444, os.getuid())))
+    assert "oneone" not in str(run(world, plain, diff=True))

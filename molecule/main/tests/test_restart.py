@@ -1,0 +1,26 @@
+"""A machine that restarts comes back by itself, without Ansible."""
+
+import subprocess
+import time
+
+from expected import HOSTS
+
+
+def test_main_is_back_two_minutes_after_a_restart(main, client, look):
+    # Everything but the containers' starts, which a restart is about.
+    before = {line for line in look() if " ./" in line or line.startswith("main: .")}
+    subprocess.run(["docker", "restart", "--time", "30", "protostar-main"], check=True, capture_output=True)
+    deadline, healthy, page = time.monotonic() + 120, "", None
+    while time.monotonic() < deadline:
+        try:
+            healthy = main.run("docker ps --filter health=healthy --format '{{.Names}}'").stdout
+            page = client.run("curl -sS --max-time 5 https://www.protostar.test/").stdout
+        except RuntimeError:  # testinfra: ssh does not answer yet
+            pass
+        if set(HOSTS["protostar-main"]) <= set(healthy.split()) and 'data-state="done"' in (page or ""):
+            break
+        time.sleep(1)
+    assert set(HOSTS["protostar-main"]) <= set(healthy.split())
+    assert 'id="documents" data-state="ok"' in page
+    assert 'id="job" data-state="done"' in page
+    assert {line for line in look() if " ./" in line or line.startswith("main: .")} == before

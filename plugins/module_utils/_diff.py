@@ -55,5 +55,4 @@ def _hidden(dest: str, current: Current, release: Release) -> bool:
     """Whether the file is, was or may have been a secret: such a file is readable by its owner only."""
     recorded = current.record.files.get(dest) if current.record else None
     seals: list[Seal | None] = [recorded, current.files.get(dest), release.seals.get(dest)]
-    secret = any(file.secret for file in release.files if file.dest == dest)
-    return secret or any(seal is not None and not seal.mode & 0o077 for seal in seals)
+    return any(seal is not None and not seal.mode & 0o077 for seal in seals)

@@ -239,3 +239,23 @@ def test_a_secret_that_was_widened_and_becomes_a_plain_file_is_not_shown(world):
     wanted = release(world)
     plain = replace(wanted, files=(wanted.files[0], File("secrets/key", "public", 0o444, os.getuid())))
     assert "oneone" not in str(run(world, plain, diff=True))
+
+
+def test_a_repair_killed_at_any_step_is_finished(tmp_path):
+    step, killed = 0, True
+    while killed:
+        step += 1
+        path = tmp_path / str(step)
+        path.mkdir()
+        world = World(path)
+        wanted = release(world)
+        run(world, wanted)
+        state = world.load()
+        edit(state, world)
+        for container in state["containers"].values():
+            container["seen"] = {"main.conf": "by hand"}
+        world.save(state)
+        killed = run_killed(world, wanted, step)
+        run(world, wanted)
+        assert settled(world, wanted)
+    assert step > 5

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -132,6 +133,31 @@ class Deployment:
                 _request(str(way["method"]), str(way["url"]), self.ready.timeout)
         except (ComposeError, OSError) as error:
             raise ServiceError(f"{service} did not reload: {error}") from error
+        self._confirm(service)
+
+    def _confirm(self, service: str) -> None:
+        """Run the health check now: the engine's verdict is older than the reload, and its next look may be far off."""
+        container = self.containers().get(service)
+        check = (container.details["Config"].get("Healthcheck") or {}) if container else {}
+        kind, *command = check.get("Test") or ["NONE"]
+        if kind == "NONE":
+            return
+        if kind == "CMD-SHELL":
+            command = ["/bin/sh", "-c", *command]
+        # As patient as the engine would be; its defaults are in the Dockerfile reference, HEALTHCHECK.
+        patience = (check.get("Interval") or 30e9) / 1e9 * (check.get("Retries") or 3)
+        deadline, seen = time.monotonic() + min(patience, self.ready.timeout), 0
+        while True:
+            try:
+                self.compose().execute(service, command, self.ready.timeout)
+                seen += 1
+            except ComposeError as error:
+                seen = 0
+                if time.monotonic() >= deadline:
+                    raise ServiceError(f"{service}: its health check fails after the reload: {error}") from error
+            if seen >= self.ready.successes:
+                return
+            time.sleep(self.ready.interval)
 
     def pin(self, images: Mapping[str, str]) -> None:
         """Make tags point to the images that were released under them, where those are still here."""

@@ -148,7 +148,7 @@ def test_a_reload_that_makes_it_unhealthy_is_undone(service):
     reload = {"service": "web", "signal": "HUP"}
     service.run(service.arguments(reload=reload))
     before = service.container()["Id"]
-    bad = service.arguments({"text": "two", "healthy": False}, reload=reload, ready={"timeout": 15, "successes": 6})
+    bad = service.arguments({"text": "two", "healthy": False}, reload=reload, ready={"timeout": 15})
     message = service.refused(bad)
     assert "release 1 was put back and is ready" in message
     assert service.container()["Id"] == before

@@ -29,7 +29,8 @@ def test_home_goes_out_under_the_one_public_address(name):
         "open('/tmp/listening', 'w').close(); print(s.accept()[1][0])"
     )
     client.run("rm -f /tmp/listening /tmp/peer")
-    client.run(f"nohup python3 -c \"{listener}\" >/tmp/peer 2>&1 & for i in $(seq 50); do [ -e /tmp/listening ] && break; sleep 0.1; done")
+    wait = "for i in $(seq 50); do [ -e /tmp/listening ] && break; sleep 0.1; done"
+    client.run(f'nohup python3 -c "{listener}" >/tmp/peer 2>&1 & {wait}')
     assert machine(name).run("timeout 5 bash -c 'exec 3<>/dev/tcp/198.18.0.30/9999'").rc == 0
     assert client.run("sleep 0.5; cat /tmp/peer").stdout.strip() == PUBLIC_ADDRESS
 
@@ -45,7 +46,9 @@ def test_the_client_finds_the_public_names(name):
 
 
 def test_main_reaches_the_registry_of_the_lab():
-    answer = machine("protostar-main").run("curl -sS -o /dev/null -w '%{http_code}' http://registry.protostar.test:5000/v2/")
+    answer = machine("protostar-main").run(
+        "curl -sS -o /dev/null -w '%{http_code}' http://registry.protostar.test:5000/v2/"
+    )
     assert answer.stdout == "200", answer.stderr
 
 

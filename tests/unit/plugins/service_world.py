@@ -103,8 +103,10 @@ def compose_for(world):
 
         def execute(self, service, command, timeout):
             world.tick()
-            if command == ["fail"] or tuple(command) == ("fail",):
+            if tuple(command) == ("fail",):
                 raise ComposeError("provisioning failed")
+            if command == ["health"] and "sick" in str(world.seen()[service]):
+                raise ComposeError("not well")
 
         def signal(self, service, signal):
             state = world.load()
@@ -176,6 +178,7 @@ def compose_for(world):
                 "HostConfig": {"Memory": 0, "NanoCpus": 0, "PidsLimit": None, "RestartPolicy": {"Name": "always"}},
                 "NetworkSettings": {"Networks": {"default": {"IPAddress": "192.0.2.1"}}, "Ports": {}},
                 "Config": {
+                    "Healthcheck": {"Test": ["CMD", "health"], "Interval": 1_000_000, "Retries": 1},
                     "Image": service["image"],
                     "Labels": {
                         "com.docker.compose.project": self.project,

@@ -259,3 +259,13 @@ def test_a_repair_killed_at_any_step_is_finished(tmp_path):
         run(world, wanted)
         assert settled(world, wanted)
     assert step > 5
+
+
+def test_a_reload_that_makes_it_sick_is_undone(world):
+    good = release(world)
+    run(world, good, reload=True)
+    identity = set(world.load()["containers"])
+    with pytest.raises(ServiceError, match=r"after the reload: not well; release 1 was put back and is ready"):
+        run(world, release(world, "sick"), reload=True)
+    assert set(world.load()["containers"]) == identity
+    assert settled(world, good)

@@ -1,28 +1,23 @@
 """The lab is the drawing: who is where, who reaches whom, and under which address."""
 
 import pytest
-import testinfra
 
 MACHINES = ["protostar-main", "protostar-sub", "protostar-relay", "protostar-router", "protostar-client"]
 PUBLIC_ADDRESS = "198.18.0.10"
 
 
-def machine(name):
-    return testinfra.get_host(f"ansible://{name}?ansible_inventory=inventories/lab&force_ansible=false")
-
-
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_machine_is_a_booted_host_with_systemd(name):
+def test_every_machine_is_a_booted_host_with_systemd(machine, name):
     assert machine(name).run("systemctl is-system-running --wait").stdout.strip() == "running"
 
 
 @pytest.mark.parametrize(("name", "gateway"), [("protostar-main", "198.19.0.2"), ("protostar-client", "198.18.0.2")])
-def test_the_default_route_leads_through_the_drawing(name, gateway):
+def test_the_default_route_leads_through_the_drawing(machine, name, gateway):
     assert f"via {gateway} " in machine(name).run("ip -4 route show default").stdout
 
 
 @pytest.mark.parametrize("name", ["protostar-main", "protostar-sub"])
-def test_home_goes_out_under_the_one_public_address(name):
+def test_home_goes_out_under_the_one_public_address(machine, name):
     client = machine("protostar-client")
     listener = (
         "import socket; s = socket.create_server(('198.18.0.30', 9999)); s.settimeout(20); "
@@ -35,24 +30,24 @@ def test_home_goes_out_under_the_one_public_address(name):
     assert client.run("sleep 0.5; cat /tmp/peer").stdout.strip() == PUBLIC_ADDRESS
 
 
-def test_home_cannot_be_reached_from_the_internet_but_through_the_router():
+def test_home_cannot_be_reached_from_the_internet_but_through_the_router(machine):
     client = machine("protostar-client")
     assert client.run("timeout 3 bash -c 'exec 3<>/dev/tcp/198.19.0.10/22'").rc != 0
 
 
 @pytest.mark.parametrize("name", ["www", "api", "ops"])
-def test_the_client_finds_the_public_names(name):
+def test_the_client_finds_the_public_names(machine, name):
     assert machine("protostar-client").run(f"getent ahostsv4 {name}.protostar.test").stdout.split()[0] == PUBLIC_ADDRESS
 
 
-def test_main_reaches_the_registry_of_the_lab():
+def test_main_reaches_the_registry_of_the_lab(machine):
     answer = machine("protostar-main").run(
         "curl -sS -o /dev/null -w '%{http_code}' http://registry.protostar.test:5000/v2/"
     )
     assert answer.stdout == "200", answer.stderr
 
 
-def test_the_client_trusts_the_authority_of_the_lab():
+def test_the_client_trusts_the_authority_of_the_lab(machine):
     client = machine("protostar-client")
     verified = client.run("openssl verify -CApath /etc/ssl/certs /usr/local/share/ca-certificates/protostar-lab.crt")
     assert verified.rc == 0, verified.stderr

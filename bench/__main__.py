@@ -28,7 +28,7 @@ def first_up(again: bool) -> list[Row]:
     if again:
         say("removing the lab with its images, and building it from nothing")
         output(["scripts/down"], PURGE="1")
-        output(["scripts/up"], LAB_IMAGES="debian")
+        output(cases.UP, LAB_IMAGES="debian")
     if not FIRST_UP.exists():
         say("no record of a first `make up` here; FIRST_UP=1 makes one")
         return []
@@ -48,7 +48,9 @@ def measured(case: Case, runs: int, redis_start: float) -> Row:
     sides = [lambda number, command=command: side(command, number) for command in commands]
     ours, *usual = interleaved(sides, runs)
     target = case.target + (redis_start if case.plus_redis_start else 0)
-    return Row(case.name, ours, target, usual[0] if usual else None)
+    row = Row(case.name, ours, target, usual[0] if usual else None)
+    say(" | ".join(report.cells(row)))
+    return row
 
 
 def service_call() -> tuple[list[Row], dict[str, Any]]:
@@ -67,8 +69,8 @@ def service_call() -> tuple[list[Row], dict[str, Any]]:
 
 def measure(runs: int) -> tuple[list[Row], dict[str, Any]]:
     """Measure everything on a lab that is up; leave it as it was."""
-    say("bringing both styles up, which also opens the connections")
-    playbook_seconds(cases.SITE, changed=None)
+    say("bringing both styles up to what this checkout says, which also opens the connections")
+    playbook_seconds(cases.UP, changed=None)
     try:
         playbook_seconds(cases.USUAL_SITE, changed=None)
         redis_starts = on_lab.redis_start(runs)

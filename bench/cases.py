@@ -9,6 +9,7 @@ HOST = "protostar-main"
 FIRST_UP_TARGET = 15 * 60
 SERVICE_CALL_TARGET = 0.150
 
+UP = ["scripts/up"]
 SITE = ["ansible-playbook", "playbooks/site.yml"]
 USUAL_SITE = ["ansible-playbook", "bench/usual_style/site.yml"]
 USUAL_ABSENT = ["ansible-playbook", "bench/usual_style/absent.yml"]
@@ -53,7 +54,7 @@ class Case:
 
 
 CASES = (
-    Case("second `make up`", ["scripts/up"], 60),
+    Case("second `make up`", UP, 60),
     Case("`site.yml`, both hosts, nothing to do", SITE, 25, USUAL_SITE),
     Case("`--tags redis`, nothing to do", [*SITE, *REDIS], 6, [*USUAL_SITE, *REDIS]),
     Case(

@@ -128,6 +128,7 @@ options:
     description:
       - How a service takes over changed files without being recreated. Used if nothing else about the service changed.
       - Exactly one of O(reload.signal), O(reload.command) and O(reload.http).
+      - The container's health check is run right afterwards. If it fails, the previous files are put back and reloaded.
     type: dict
     suboptions:
       service:

@@ -20,7 +20,7 @@ class Ready:
     """When a service counts as ready; timeout and interval in seconds, successes in consecutive looks."""
 
     timeout: float = 60
-    interval: float = 1
+    interval: float = 0.5
     successes: int = 2
 
 

@@ -189,7 +189,7 @@ options:
       interval:
         description: Time between two looks, in seconds.
         type: float
-        default: 1
+        default: 0.5
       successes:
         description: How many looks in a row must find it ready.
         type: int
@@ -366,7 +366,7 @@ ARGUMENTS = {
         "type": "dict",
         "options": {
             "timeout": {"type": "float", "default": 60},
-            "interval": {"type": "float", "default": 1},
+            "interval": {"type": "float", "default": 0.5},
             "successes": {"type": "int", "default": 2},
         },
     },

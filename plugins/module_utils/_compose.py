@@ -87,10 +87,6 @@ class Compose:
         """
         self._run(["exec", "-T", service, *command], timeout=timeout)
 
-    def signal(self, service: str, signal: str) -> None:
-        """Send a signal to a service's main process."""
-        self._run(["kill", "--signal", signal, service])
-
     def _run(self, arguments: Sequence[str], timeout: float = 300) -> subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.protostar.platform.plugins.module_utils import _files, _observe, _ready
 from ansible_collections.protostar.platform.plugins.module_utils._compose import Compose, ComposeError
+from ansible_collections.protostar.platform.plugins.module_utils._desired import signal_number
 from ansible_collections.protostar.platform.plugins.module_utils._engine import Engine
 from ansible_collections.protostar.platform.plugins.module_utils._errors import ServiceError
 from ansible_collections.protostar.platform.plugins.module_utils._journal import Journal
@@ -126,7 +127,7 @@ class Deployment:
         service = str(way["service"])
         try:
             if way["signal"]:
-                self.compose().signal(service, str(way["signal"]))
+                self._signal(service, str(way["signal"]))
             elif way["command"]:
                 self.compose().execute(service, list(way["command"]), self.ready.timeout)
             else:
@@ -134,6 +135,12 @@ class Deployment:
         except (ComposeError, OSError) as error:
             raise ServiceError(f"{service} did not reload: {error}") from error
         self._confirm(service)
+
+    def _signal(self, service: str, name: str) -> None:
+        container = self.containers().get(service)
+        if container is None:
+            raise ServiceError(f"{service} did not reload: it has no container")
+        self.engine.signal(container.running.id, signal_number(name))
 
     def _confirm(self, service: str) -> None:
         """Run the health check now: the engine's verdict is older than the reload, and its next look may be far off."""

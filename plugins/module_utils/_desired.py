@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -101,10 +102,25 @@ def _commands(entries: Iterable[Mapping[str, Any]] | None) -> tuple[Command, ...
     return tuple(Command(entry["service"], tuple(entry["command"])) for entry in entries or ())
 
 
+def signal_number(name: str) -> int:
+    """Return the number of a signal, named with or without SIG.
+
+    Raises:
+        ServiceError: There is no such signal.
+
+    """
+    try:
+        return signal.Signals[f"SIG{name.removeprefix('SIG')}"].value
+    except KeyError:
+        raise ServiceError(f"there is no signal {name}; reload.signal is a name such as HUP or USR1") from None
+
+
 def _reload(entry: Mapping[str, Any]) -> Reload:
     ways = [way for way in ("signal", "command", "http") if entry[way]]
     if len(ways) != 1:
         raise ServiceError(f"reload takes exactly one of signal, command and http, not {len(ways)}")
+    if entry["signal"]:
+        signal_number(entry["signal"])
     http = entry["http"] or {}
     if http and not http["url"].startswith(("http://", "https://")):
         raise ServiceError("reload.http.url must start with http:// or https://")

@@ -1,6 +1,9 @@
 """Releasing: create, change, nothing to do, check mode, diff, reload, provision, absent."""
 
 import json
+import os
+import signal
+import time
 
 import pytest
 from conftest import NAME, PORT, docker
@@ -138,6 +141,13 @@ def test_a_reload_keeps_the_container(service, load, way):
     assert service.container()["Id"] == before
     assert service.text() == "two"
     assert not service.run(service.arguments({"text": "two"}, reload=reload))["changed"]
+
+    # An engine that took the reload for a stop by hand would leave it dead.
+    os.kill(service.container()["State"]["Pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while (service.container()["RestartCount"], service.container()["State"]["Running"]) != (1, True):
+        assert time.monotonic() < deadline, service.container()["State"]
+        time.sleep(0.2)
 
     secret = [{"dest": "secrets/password", "content": "a secret is not in reload.files"}]
     service.run(service.arguments({"text": "two"}, reload=reload, secrets=secret))

@@ -18,18 +18,28 @@ docker volume ls --quiet
 docker network ls --quiet
 """
 
-# Sends requests, each over a connection of its own, until its input ends.
+# Asks over and over, each time over a connection of its own, until its input ends. Redis answers who is not logged in
+# that a login is missing, which is an answer.
 REQUESTS = """
-import json, sys, threading, time, urllib.request
+import json, socket, sys, threading, time, urllib.request
+def ask(url):
+    scheme, _, address = url.partition("://")
+    if scheme == "redis":
+        with socket.create_connection((address, 6379), 5) as connection:
+            connection.sendall(b"PING\\r\\n")
+            answer = connection.recv(100)
+            assert answer.startswith(b"-NOAUTH"), answer
+    else:
+        urllib.request.urlopen(url, timeout=5).read()
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
 done, failed, end = 0, [], time.monotonic() + 300
 while not stop.wait(0.1) and time.monotonic() < end:
     try:
-        urllib.request.urlopen(sys.argv[1], timeout=5).read()
+        ask(sys.argv[1])
         done += 1
     except Exception as error:
-        failed.append(time.strftime("%T ") + str(error))
+        failed.append(time.strftime("%T ") + repr(error))
 print(json.dumps([done, failed]))
 """
 

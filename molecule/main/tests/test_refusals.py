@@ -105,16 +105,23 @@ REFUSALS = {
 
 
 @pytest.fixture
-def unharmed(look, line, load):
+def unharmed(look, line, load, main):
     """Watch both hosts: nothing may change on them, and no request may fail."""
+    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    redis_url = "redis://" + main.check_output(f"docker inspect --format '{address}' redis")
+    prometheus_url = "http://127.0.0.1:9090/-/ready"
 
     @contextmanager
     def watch():
         before = look()
-        with line() as edge, load("protostar-sub", "http://127.0.0.1:9090/-/ready") as prometheus:
+        with (
+            line() as edge,
+            load("protostar-main", redis_url) as store,
+            load("protostar-sub", prometheus_url) as prometheus,
+        ):
             yield
-        assert edge.failed + prometheus.failed == []
-        assert min(edge.done, prometheus.done) > 3
+        assert edge.failed + store.failed + prometheus.failed == []
+        assert min(edge.done, store.done, prometheus.done) > 3
         assert look() ^ before == set()
 
     return watch

@@ -72,6 +72,13 @@ class World:
         state["volumes"].pop(name, None)
         self.save(state)
 
+    def signal(self, name, number):
+        state = self.load()
+        container = state["containers"][name]
+        container["seen"] = read(Path(container["directory"]), container["service"])
+        self.tick()
+        self.save(state)
+
     def logs(self, container, lines=5):
         return "the log"
 
@@ -85,6 +92,13 @@ class World:
 
     def tick(self):
         """Called before everything that changes the host: where a test may kill the run."""
+
+
+def read(directory, service):
+    """What a container sees in the directories that it mounts."""
+    sources = [directory / mount.source for mount in mounts(service) if mount.kind == "bind"]
+    files = [path for source in sources for path in sorted(source.rglob("*")) if path.is_file()]
+    return {path.name: path.read_text() for path in files if not path.name.startswith(".")}
 
 
 def compose_for(world):
@@ -107,18 +121,6 @@ def compose_for(world):
                 raise ComposeError("provisioning failed")
             if command == ["health"] and "sick" in str(world.seen()[service]):
                 raise ComposeError("not well")
-
-        def signal(self, service, signal):
-            state = world.load()
-            for container in state["containers"].values():
-                labels = container["Config"]["Labels"]
-                if (labels["com.docker.compose.project"], labels["com.docker.compose.service"]) == (
-                    self.project,
-                    service,
-                ):
-                    container["seen"] = self._read(yaml.safe_load(self.file.read_text())["services"][service])
-            world.tick()
-            world.save(state)
 
         def up(self, recreate, everything, timeout):
             services = yaml.safe_load(self.file.read_text())["services"]
@@ -156,7 +158,7 @@ def compose_for(world):
                 state = world.load()
                 if state["containers"][found[0]]["State"]["Status"] == "exited":
                     state["containers"][found[0]]["State"]["Status"] = "running"
-                    state["containers"][found[0]]["seen"] = self._read(service)
+                    state["containers"][found[0]]["seen"] = read(self.directory, service)
                 world.save(state)
                 return
             for key in found:
@@ -165,7 +167,7 @@ def compose_for(world):
             state = world.load()
             state["created"] += 1
             key = f"{self.project}-{name}-{state['created']}"
-            seen = self._read(service)
+            seen = read(self.directory, service)
             broken = "broken" in "".join(seen.values())
             for volume in declared.values():
                 state["volumes"].setdefault(volume["name"], self.project)
@@ -187,13 +189,10 @@ def compose_for(world):
                     },
                 },
                 "seen": seen,
+                "directory": str(self.directory),
+                "service": service,
             }
             world.save(state)
-
-        def _read(self, service):
-            sources = [self.directory / mount.source for mount in mounts(service) if mount.kind == "bind"]
-            files = [path for source in sources for path in sorted(source.rglob("*")) if path.is_file()]
-            return {path.name: path.read_text() for path in files if not path.name.startswith(".")}
 
     return FakeCompose
 

@@ -78,6 +78,7 @@ def services(**entries):
         ({"validate": [{"service": "x", "command": ["true"]}]}, "validate names the service x"),
         ({"provision": [{"service": "x", "command": ["true"]}]}, "provision names the service x"),
         ({"reload": reload("x", signal="HUP")}, "reload names the service x"),
+        ({"reload": reload(signal="HUPP")}, "there is no signal HUPP"),
         ({"reload": reload()}, "exactly one of signal, command and http, not 0"),
         ({"reload": reload(signal="HUP", command=["x"])}, "exactly one of signal, command and http, not 2"),
         ({"reload": reload(http={"url": "file:///etc/passwd"})}, "must start with http"),

@@ -71,10 +71,17 @@ def containers(main, sub):
     }
 
 
+class Secrets(dict):
+    """A mapping that a failed test does not print."""
+
+    def __repr__(self):
+        return f"<{len(self)} secrets>"
+
+
 @pytest.fixture(scope="session")
 def secrets():
     """Every secret that the lab generated, by its name."""
-    found = {path.name: path.read_text().strip() for path in (ROOT / "build/lab/secrets").iterdir()}
+    found = Secrets({path.name: path.read_text().strip() for path in (ROOT / "build/lab/secrets").iterdir()})
     assert found
     return found
 

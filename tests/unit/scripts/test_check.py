@@ -1,6 +1,5 @@
 """What `make up` refuses before it changes anything: one sentence with the remedy."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -85,14 +84,3 @@ def test_a_second_run_has_taken_the_room_itself(check):
         engine="20.10.24",
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_the_real_programs_are_understood():
-    """The answers of this machine's own df, ip and /proc can be read, whatever they say."""
-    environment = {**os.environ, "PROTOSTAR_MINIMUM_DISK_GIB": "999999"}
-    done = subprocess.run(
-        ["/bin/bash", CHECK], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-    )
-    assert "unbound" not in done.stderr
-    assert "syntax error" not in done.stderr
-    assert done.returncode == 0 or done.stderr.startswith("protostar: ")

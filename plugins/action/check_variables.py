@@ -65,7 +65,7 @@ def find_unset(options: Options, values: Mapping[str, Any], path: str = "") -> I
     for name, option in options.items():
         where, value = path + name, values.get(name)
         if option.get("no_log"):
-            if value is not None:
+            if value not in (None, option.get("default")):
                 yield from (f"{leaf} {problem}." for leaf, problem in check_secret(where, value))
         elif "options" in option and value:
             for index, element in enumerate(value if isinstance(value, list) else [value]):

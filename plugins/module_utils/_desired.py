@@ -9,7 +9,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.protostar.platform.plugins.module_utils._composefile import merge, mounted_files, published
@@ -65,7 +65,7 @@ def release(parameters: Mapping[str, Any]) -> Release:
     )
     _check_compose(desired)
     _check_services(desired, "provision", (command.service for command in desired.provision))
-    return desired
+    return replace(desired, compose=_locked(desired.compose, parameters["lock"])) if parameters["lock"] else desired
 
 
 def options(parameters: Mapping[str, Any], desired: Release) -> Options:
@@ -188,6 +188,21 @@ def _check_compose(desired: Release) -> None:
     for number, port in enumerate(ports):
         if any(port.overlaps(other) for other in ports[:number]):
             raise ServiceError(f"port {port} is published twice: publish it once")
+
+
+def _locked(compose: Mapping[str, Any], lock: Mapping[str, str]) -> dict[str, Any]:
+    """Return the mapping with every image as the lock has it."""
+    services = {}
+    for name, service in compose["services"].items():
+        image = str(service["image"])
+        locked = str(lock.get(image, image))
+        if "@" not in locked:
+            raise ServiceError(
+                f"the image {image} of {name} has no digest in the lock of images: "
+                "run playbooks/lock.yml with this inventory, and then this again"
+            )
+        services[name] = {**service, "image": locked}
+    return {**compose, "services": services}
 
 
 def _check_services(desired: Release, option: str, names: Iterable[str]) -> None:

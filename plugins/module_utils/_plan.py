@@ -147,7 +147,7 @@ def _why_recreate(current: Current, desired: Release, name: str, container: Cont
     """Tell why a running container cannot stay; empty if it can."""
     if current.record is None or name not in current.record.containers:
         return "not part of a release"
-    if current.record.definitions.get(name) != desired.definitions[name]:
+    if current.record.definitions.get(name) != desired.definitions[name] and not _same_image(current, desired, name):
         return "its definition changed"
     if name in current.interrupted:
         return "its repair was interrupted"
@@ -156,6 +156,15 @@ def _why_recreate(current: Current, desired: Release, name: str, container: Cont
     if container.health == "unhealthy":
         return "unhealthy"
     return _drift(current.record.containers[name], container.running)
+
+
+def _same_image(current: Current, desired: Release, name: str) -> bool:
+    """Whether a definition differs from the recorded one only in how it refers to the same image."""
+    record, wanted = current.record, current.images.get(str(desired.services[name]["image"]))
+    return record is not None and any(
+        image == wanted and record.definitions.get(name) == desired.definition(name, image=reference)
+        for reference, image in record.images.items()
+    )
 
 
 def _drift(recorded: Running, running: Running) -> str:

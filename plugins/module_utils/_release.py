@@ -75,8 +75,12 @@ class Release:
     @cached_property
     def definitions(self) -> dict[str, str]:
         """Return a digest of each service's definition, with what it may refer to at the top level."""
+        return {name: self.definition(name) for name in self.services}
+
+    def definition(self, name: str, **changes: str) -> str:
+        """Return the digest of a service's definition, as it would be with these changes."""
         shared = {key: value for key, value in self.compose.items() if key != "services"}
-        return {name: digest([service, shared]) for name, service in self.services.items()}
+        return digest([{**self.services[name], **changes}, shared])
 
     @cached_property
     def seals(self) -> dict[str, Seal]:

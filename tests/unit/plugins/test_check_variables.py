@@ -51,6 +51,7 @@ OPTIONS = {
     "password": SECRET,
     "users": {"type": "list", "options": {"name": {"type": "str"}, "password": SECRET}},
     "definition": {"type": "dict", "options": {"secrets": {"type": "dict", "no_log": True}}},
+    "key": {"type": "str", "no_log": True, "default": ""},
 }
 
 
@@ -70,6 +71,8 @@ OPTIONS = {
         ({"definition": {"secrets": {"one": "x", "two": ""}}}, ["definition.secrets.two"]),
         ({"definition": {"secrets": {"none": None}}}, ["definition.secrets.none"]),
         ({"definition": {}}, []),
+        ({"key": ""}, []),
+        ({"key": "change me"}, ["key"]),
     ],
 )
 def test_an_unset_secret_is_found(values, wheres):
@@ -130,7 +133,25 @@ def preflight(tmp_path, variables):
         [play] = yaml.safe_load((ROOT / f"playbooks/{name}.yml").read_text())
         plays.append({**play, "connection": "local", "become": False})
     (tmp_path / "playbook.yml").write_text(yaml.safe_dump(plays))
-    (tmp_path / "variables.json").write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}))
+    # Whether this machine and its engine would hold the platform is not the question.
+    plenty = {"preflight_memory_factor": 1000, "preflight_cpu_factor": 1000, "preflight_allow": ["docker-before-25"]}
+    peer = tmp_path / "peer"
+    peer.mkdir()
+    for name in (
+        "authority.crt",
+        *(f"{host}.home.example.com.{end}" for host in ("main", "sub") for end in ("crt", "key")),
+    ):
+        (peer / name).write_text("PEM\n")
+    (tmp_path / "variables.json").write_text(
+        json.dumps(
+            {
+                "ansible_python_interpreter": sys.executable,
+                "platform_peer_directory": str(peer),
+                **plenty,
+                **variables,
+            }
+        )
+    )
     result = subprocess.run(
         [
             *(sys.executable, "-m", "ansible", "playbook", "-i", "inventories/example", "--tags", "always"),

@@ -6,6 +6,7 @@ import hmac
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.protostar.platform.plugins.filter.newest_tag import newest_tag
 from ansible_collections.protostar.platform.plugins.filter.scram_sha_256 import scram_sha_256
 from ansible_collections.protostar.platform.plugins.filter.table import table
 
@@ -63,3 +64,27 @@ def test_the_salt_does_not_depend_on_the_password():
 def test_a_password_that_could_be_normalized_is_refused(password):
     with pytest.raises(AnsibleFilterError, match="shop"):
         scram_sha_256(password, "shop")
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags", "newest"),
+    [
+        ("8.2.9-bookworm", ["8.2.10-bookworm", "8.4.0", "8.4-bookworm", "8.4.0-trixie", "9.0.0-rc1-bookworm"], 0),
+        ("8.2.9", ["8.2.8", "8.10.0", "8.9.9"], 1),
+        ("v3.13.2", ["3.14.0", "v3.14.0", "v3.14.0-rc.0", "v4"], 1),
+        ("0.8.6-pg18-trixie", ["0.9.0-pg19-trixie", "0.8.7-pg18-trixie", "0.8.7-pg18"], 1),
+        ("RELEASE.2026-09-16T00-00-00Z", ["RELEASE.2026-10-01T10-00-00Z", "RELEASE.2026-10-02T10-00-00Z.hotfix"], 0),
+        (
+            "1.26.3-debian13-b7bf469",
+            ["1.26.3-debian13-ffff469", "1.28.0-debian13-1dd9cf9", "1.29.0-debian12-1dd9cf9"],
+            1,
+        ),
+        ("18", ["19", "18.1", "20260101-x"], 0),
+        ("1.0.0", ["1.0.0", "0.9.9"], None),
+        ("latest", ["1.0.0", "newest"], None),
+        ("stand-in-e22184e", ["stand-in-f000000"], None),
+        ("7db283e", ["9999999"], None),
+    ],
+)
+def test_the_newest_tag_is_of_the_same_flavour(tag, tags, newest):
+    assert newest_tag(tags, tag) == (tag if newest is None else tags[newest])

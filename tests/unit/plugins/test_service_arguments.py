@@ -14,6 +14,7 @@ def parameters(**changes):
         "root": "/srv",
         "compose": {"services": {"web": WEB}},
         "overrides": {},
+        "lock": {},
         "files": [],
         "secrets": [],
         "validate": [],
@@ -120,3 +121,22 @@ def test_built():
 def test_words_that_are_masked():
     secrets = [{"content": "user app on >long-password-of-app\nshort\n"}]
     assert hidden_words(secrets) == {"user app on >long-password-of-app", ">long-password-of-app"}
+
+
+LOCKED = {"web:1": "web:1@sha256:aa", "db:2": "db:2@sha256:bb"}
+
+
+def test_an_image_is_what_the_lock_says_after_the_overrides():
+    values = parameters(
+        compose=services(web=WEB, db={"image": "db:1"}, cache={"image": "cache:1@sha256:cc"}),
+        overrides=services(db={"image": "db:2"}),
+        lock=LOCKED,
+    )
+    images = {name: service["image"] for name, service in build(values)[0].services.items()}
+    assert images == {"web": LOCKED["web:1"], "db": LOCKED["db:2"], "cache": "cache:1@sha256:cc"}
+
+
+@pytest.mark.parametrize("lock", [{"db:2": LOCKED["db:2"]}, {"web:1": "web:2"}])
+def test_an_image_without_digest_is_refused_once_there_is_a_lock(lock):
+    with pytest.raises(ServiceError, match=r"web:[12]? .*of web .*run playbooks/lock.yml"):
+        build(parameters(lock=lock))

@@ -246,3 +246,37 @@ def test_a_service_that_must_be_recreated_anyway_is_not_reloaded():
 
 def test_a_record_survives_its_file():
     assert Record.from_json(CONVERGED.record.to_json()) == CONVERGED.record
+
+
+DIGEST = "web:1@sha256:aa"
+LOCKED = replace(
+    DESIRED, compose={"services": {**COMPOSE["services"], "web": {**COMPOSE["services"]["web"], "image": DIGEST}}}
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "recreate"),
+    [
+        ({DIGEST: "sha256:web"}, {}),
+        ({DIGEST: "sha256:other"}, {"web": "its definition changed"}),
+        ({}, {"web": "its definition changed"}),
+    ],
+)
+def test_another_name_of_the_image_that_runs_recreates_nothing(found, recreate):
+    todo = plan(replace(CONVERGED, images={**CONVERGED.images, **found}), LOCKED)
+    assert todo.recreate == recreate
+    assert todo.release
+    assert todo.pull == (() if found else (DIGEST,))
+    assert todo.write == {"compose.yaml": "changed"}
+
+
+def test_another_name_of_the_image_hides_no_other_change():
+    limited = {**LOCKED.compose["services"]["web"], "mem_limit": "1g"}
+    desired = replace(LOCKED, compose={"services": {**LOCKED.compose["services"], "web": limited}})
+    current = replace(CONVERGED, images={**CONVERGED.images, DIGEST: "sha256:web"})
+    assert plan(current, desired).recreate == {"web": "its definition changed"}
+
+
+def test_another_name_of_the_image_hides_no_drift():
+    current = replace(drifted(image="sha256:other"), images={**CONVERGED.images, DIGEST: "sha256:web"})
+    assert plan(current, LOCKED).recreate == {"web": "runs another image than was released"}

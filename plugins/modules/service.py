@@ -21,7 +21,7 @@ description:
     another image under the same tag) is found, shown in the diff, and repaired.
   - A run that was killed, at whatever step, is undone or finished by the next one.
   - A release is bound to the IDs of its images. A tag that moves later does not change it; name another tag or a digest
-    to release another image.
+    to release another image. A reference that is new, but names the image that runs, recreates nothing.
 author:
   - The protostar.platform authors (@protostar)
 options:
@@ -53,6 +53,15 @@ options:
     description: Merged into O(compose) last, mappings recursively; anything else, lists included, is replaced.
     type: dict
     default: {}
+  lock:
+    description:
+      - Digests of images, by the reference that O(compose) or O(overrides) names. Every image is replaced by what it is
+        here, so that a tag that moves changes nothing.
+      - With a lock that is not empty, an image that is neither in it nor named with its digest is refused.
+      - Set it for all services at once in C(module_defaults). C(playbooks/lock.yml) of this collection writes it.
+    type: dict
+    default: {}
+    version_added: 0.2.0
   files:
     description: Files of the service.
     type: list
@@ -278,6 +287,13 @@ EXAMPLES = r"""
       service: nginx
       signal: HUP
 
+- name: A service whose image does not move
+  protostar.platform.service:
+    name: redis
+    compose: "{{ lookup('ansible.builtin.template', 'compose.yaml.j2') | from_yaml }}"
+    lock:
+      redis:8.2.3: redis:8.2.3@sha256:3f2d0a1b...
+
 - name: Remove a service, but not its data
   protostar.platform.service:
     name: redis
@@ -344,6 +360,7 @@ ARGUMENTS = {
     "purge": {"type": "bool", "default": False},
     "compose": {"type": "dict"},
     "overrides": {"type": "dict", "default": {}},
+    "lock": {"type": "dict", "default": {}},
     "files": _files(secret=False),
     "secrets": _files(secret=True),
     "validate": _COMMANDS,
@@ -381,6 +398,9 @@ def main() -> None:
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
         required_if=[("state", "present", ("compose",))],
+        # The host's log would get the arguments as Python writes them, and in those Ansible does not find a secret of
+        # several lines to mask it.
+        no_log=True,
     )
     module.no_log_values.update(hidden_words(module.params["secrets"]))
     act = present if module.params["state"] == "present" else absent

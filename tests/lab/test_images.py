@@ -101,6 +101,7 @@ def test_redis_without_arguments_is_open_as_upstream(start):
         ("grafana", "472", "3000/api/health"),
         ("loki", "10001", "3100/ready"),
         ("promtail", "0", "9080/ready"),
+        ("alloy", "0", "12345/-/ready"),
         ("minio", "0", "9000/minio/health/live"),
         ("cadvisor", "0", "8080/healthz"),
     ],
@@ -127,3 +128,17 @@ def test_stand_in_says_what_it_is(start):
     assert loki.run("loki", "-health").returncode == 0
     assert loki.run("loki", "-verify-config").returncode == 0
     assert loki.stop() == 0
+
+
+def test_stand_in_for_mc_runs_nothing_and_writes_down_what_it_was_asked(start):
+    minio = start("minio", *HARDENED, "--user=10002", "--volume=/var/tmp", command=("server", "/var/tmp"))
+    minio.until("curl", "-fsS", "http://127.0.0.1:9000/minio/health/cluster")
+    result = minio.run("mc", "mb", "protostar/one")
+    assert result.returncode == 0
+    assert "not run" in result.stderr
+    assert minio.output("cat", "/var/tmp/mc-commands.txt") == "mc mb protostar/one\n"
+
+
+def test_stand_in_for_alloy_answers_its_checker(start):
+    result = start("alloy").run("alloy", "validate", "/etc/alloy/config.alloy")
+    assert (result.returncode, "not checked" in result.stdout) == (0, True)

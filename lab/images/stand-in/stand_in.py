@@ -3,7 +3,7 @@
 
 Which service: the name it is called by, else STAND_IN. A server's arguments are accepted and not used, so that the
 roles' own command lines work. Questions that upstream's programs answer without starting (version, configuration
-check, health) are answered too.
+check, health) are answered too. Called as mc, which MinIO's images bring, it writes down what it was asked.
 """
 
 from __future__ import annotations
@@ -14,12 +14,20 @@ import signal
 import sys
 import threading
 import urllib.request
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
 SERVICES = json.loads((HERE / "services.json").read_text(encoding="utf-8"))
+COMMANDS = Path("/var/tmp/mc-commands.txt")
+GROWING = {
+    "loki_distributor_lines_received_total",
+    "loki_distributor_bytes_received_total",
+    "loki_write_sent_entries_total",
+    "promtail_sent_entries_total",
+}
 METRICS_PATHS = ("/metrics", "/minio/v2/metrics/cluster", "/minio/v2/metrics/node")
 
 
@@ -82,13 +90,22 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def metrics(name: str, requests: int) -> str:
-    """Speak the Prometheus text format."""
+    """Speak the Prometheus text format: what this is, then the names of upstream's metrics, with values that stay."""
     return (
         "# HELP protostar_stand_in_info 1: this is no real service.\n# TYPE protostar_stand_in_info gauge\n"
         f'protostar_stand_in_info{{service="{name}"}} 1\n'
         "# HELP protostar_stand_in_requests_total Requests answered.\n"
         f"# TYPE protostar_stand_in_requests_total counter\nprotostar_stand_in_requests_total {requests}\n"
-    )
+    ) + "".join(upstream_metrics(name, requests))
+
+
+def upstream_metrics(name: str, requests: int) -> Iterator[str]:
+    """Yield the lines of the service's file. What counts lines of logs grows: one that stands still is an alert."""
+    path = HERE / "metrics" / f"{name}.prom"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        sample, _, value = line.rpartition(" ")
+        grown = f"{sample} {float(value) + requests}" if sample.partition("{")[0] in GROWING else line
+        yield f"{grown}\n"
 
 
 def page(name: str) -> str:
@@ -124,14 +141,24 @@ def serve(name: str) -> None:
         sys.exit(0)
 
 
+def note(arguments: list[str]) -> None:
+    """Write down a command of mc, where MinIO's data would be, instead of running it."""
+    with COMMANDS.open("a", encoding="utf-8") as commands:
+        print("mc", *arguments, file=commands)
+    print("mc stand-in: the command was written down, not run", file=sys.stderr)
+
+
 def main() -> int:
     """Answer a one-off question, or serve."""
     called = Path(sys.argv[0]).name
+    if called == "mc":
+        note(sys.argv[1:])
+        return 0
     name = called if called in SERVICES else os.environ["STAND_IN"]
     flags = {argument.lstrip("-") for argument in sys.argv[1:] if argument.startswith("-")}
     if flags & {"version", "v"}:
         print(f"{name}, version stand-in")
-    elif flags & {"verify-config", "check-syntax"}:
+    elif flags & {"verify-config", "check-syntax"} or "validate" in sys.argv[1:2]:
         print(f"{name} stand-in: the configuration was not checked")
     elif "health" in flags:
         return 0 if healthy(name) else 1

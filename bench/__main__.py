@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from . import cases, machine, on_lab, report
+from . import cases, machine, memory, on_lab, overhead, report
 from .cases import Case
 from .measure import ROOT, BenchError, interleaved, output, playbook_seconds
 from .report import Row
@@ -48,7 +49,7 @@ def measured(case: Case, runs: int, redis_start: float) -> Row:
     sides = [lambda number, command=command: side(command, number) for command in commands]
     ours, *usual = interleaved(sides, runs)
     target = case.target + (redis_start if case.plus_redis_start else 0)
-    row = Row(case.name, ours, target, usual[0] if usual else None)
+    row = Row(case.name, ours, target, usual[0] if usual else None, case.times)
     say(" | ".join(report.cells(row)))
     return row
 
@@ -67,10 +68,22 @@ def service_call() -> tuple[list[Row], dict[str, Any]]:
     return rows, {"modules": {"ours": ours, "usual": usual}}
 
 
+def stack() -> tuple[list[str], dict[str, Any]]:
+    """Measure what the platform itself takes, and tell it in tables."""
+    say("the memory of the platform's own services")
+    used = memory.measure()
+    say(f"requests per second with and without the observability stack: {overhead.ROUNDS} rounds of each")
+    lost = overhead.measure()
+    details = {
+        "memory": [asdict(usage) for usage in used],
+        "overhead": [asdict(item) | {"lost": item.lost, "met": item.met} for item in lost],
+    }
+    return [memory.table(used), overhead.table(lost)], details
+
+
 def measure(runs: int) -> tuple[list[Row], dict[str, Any]]:
-    """Measure everything on a lab that is up; leave it as it was."""
-    say("bringing both styles up to what this checkout says, which also opens the connections")
-    playbook_seconds(cases.UP, changed=None)
+    """Measure everything that takes time on a lab that is up; leave it as it was."""
+    say("bringing the usual style up to what this checkout says, which also opens the connections")
     try:
         playbook_seconds(cases.USUAL_SITE, changed=None)
         redis_starts = on_lab.redis_start(runs)
@@ -93,6 +106,9 @@ def main() -> int:
     try:
         first = first_up(options.first_up)
         facts = {**machine.describe(cases.HOST), "load_before": machine.load()}
+        say("bringing the lab up to what this checkout says")
+        playbook_seconds(cases.UP, changed=None)
+        tables, taken = stack()
         rows, details = measure(options.runs)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -101,8 +117,8 @@ def main() -> int:
         print("bench: interrupted; nothing was written.", file=sys.stderr)
         return 130
     facts |= {"load_after": machine.load(), "when": datetime.now(timezone.utc).isoformat(timespec="seconds")}
-    report.write(RESULT, [*first, *rows], facts, details)
-    print(report.table([*first, *rows]))
+    report.write(RESULT, [*first, *rows], facts, details | taken)
+    print("\n\n".join([report.table([*first, *rows]), *tables]))
     print(f"\nMeasured {facts['when']} on {report.sentence(facts)}.\nAll figures: {RESULT.relative_to(ROOT)}")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ class Row:
         ours: Figures in seconds.
         target: At most how many seconds; None if there is no target.
         usual: Figures of the same work in the usual style, measured in turns with `ours`; None if there is none.
+        times: At least how many times as long the usual style must take; None if there is no such target.
 
     """
 
@@ -29,11 +30,15 @@ class Row:
     ours: list[float]
     target: float | None = None
     usual: list[float] | None = None
+    times: float | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether the median is within the target."""
-        return None if self.target is None else summary(self.ours)["median"] <= self.target
+        """Whether the medians are within the targets."""
+        if self.target is None:
+            return None
+        quick = bool(summary(self.ours)["median"] <= self.target)
+        return quick and (self.times is None or (self.ratio is not None and self.ratio["median"] >= self.times))
 
     @property
     def ratio(self) -> dict[str, Any] | None:
@@ -62,18 +67,23 @@ def cells(row: Row) -> tuple[str, ...]:
         str(len(row.ours)),
         {None: "", True: "met", False: "missed"}[row.met],
         "" if row.usual is None else duration(summary(row.usual)["median"]),
-        "" if row.ratio is None else f"{row.ratio['median']:.1f}",
+        "" if row.ratio is None else f"{row.ratio['median']:.1f}" + (f" (≥ {row.times:g})" if row.times else ""),
     )
 
 
-def table(rows: Sequence[Row]) -> str:
+def aligned(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return an aligned table, which is Markdown too."""
-    lines = [HEADINGS, *map(cells, rows)]
+    lines = [headings, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     head, *body = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     ]
     return "\n".join([head, "|" + "|".join("-" * (width + 2) for width in widths) + "|", *body])
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the table of what takes time."""
+    return aligned(HEADINGS, map(cells, rows))
 
 
 def sentence(machine: dict[str, Any]) -> str:

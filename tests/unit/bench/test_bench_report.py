@@ -35,6 +35,15 @@ def test_target_is_for_the_median(figures, target, expected):
     assert Row("case", figures, target).met is expected
 
 
+@pytest.mark.parametrize(("usual", "expected"), [([4.1], True), ([3.9], False), (None, False)])
+def test_target_may_also_be_how_much_longer_the_usual_style_takes(usual, expected):
+    assert Row("case", [1.0], 2, usual, times=4).met is expected
+
+
+def test_row_says_how_many_times_as_long_is_wanted():
+    assert report.cells(Row("case", [1.0], 2, [5.0], times=4))[-1] == "5.0 (≥ 4)"
+
+
 def test_row_shows_the_median_of_the_ratios():
     cells = report.cells(Row("case", [1.0, 2.0, 10.0], 5, [3.0, 8.0, 20.0]))
     assert cells == ("case", "≤ 5.0 s", "2.0 s", "1.0 s to 10.0 s", "3", "met", "8.0 s", "3.0")

@@ -7,10 +7,13 @@ import yaml
 ROOT = Path(__file__).parents[3]
 HOSTS = {
     "protostar-main": [
-        "fastapi", "frontend", "nest", "nginx", "node-exporter", "pgvector", "pgvector-exporter",
-        "redis", "redis-exporter",
+        "cadvisor", "fastapi", "frontend", "nest", "nginx", "nginx-exporter", "node-exporter", "pgvector",
+        "pgvector-exporter", "promtail", "redis", "redis-exporter",
     ],
-    "protostar-sub": ["nginx", "node-exporter", "prometheus"],
+    "protostar-sub": [
+        "alertmanager", "blackbox", "cadvisor", "grafana", "loki", "minio", "nginx", "nginx-exporter", "node-exporter",
+        "prometheus", "promtail",
+    ],
 }  # fmt: skip
 
 

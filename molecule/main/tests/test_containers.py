@@ -24,7 +24,9 @@ BASELINE = {
 NGINX = {"unprivileged user": False, "capabilities added": ["CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"]}
 # It measures the host's network and processes.
 NODE_EXPORTER = {"host namespaces": ["NetworkMode", "PidMode"]}
-EXCEPTIONS = {"nginx": NGINX, "node-exporter": NODE_EXPORTER}
+# Files of the host and the engine's socket are root's, and it has no other privilege.
+READERS = {"unprivileged user": False, "engine socket": True}
+EXCEPTIONS = {"nginx": NGINX, "node-exporter": NODE_EXPORTER, "cadvisor": READERS, "promtail": READERS}
 
 
 def describe(container):
@@ -46,7 +48,7 @@ def describe(container):
         "devices": host["Devices"] or [],
         "log rotation": logs["Type"] == "journald" or {"max-size", "max-file"} <= set(logs["Config"]),
         "paths of the host that it may write": [mount["Source"] for mount in binds if mount["RW"]],
-        "engine socket": any(mount["Source"].endswith("docker.sock") for mount in binds),
+        "engine socket": any(mount["Source"].endswith(("docker.sock", "/run")) for mount in binds),
     }
 
 

@@ -7,14 +7,12 @@ import pytest
 import yaml
 from expected import HOSTS, ROOT
 
-MAIN, SUB = "198.19.0.10", "198.19.0.20"
-TARGETS = {
-    ("prometheus", "localhost:9090"),
-    ("node", f"{MAIN}:9100"),
-    ("node", f"{SUB}:9100"),
-    ("postgres", f"{MAIN}:9187"),
-    ("redis", f"{MAIN}:9121"),
+# Where each exporter runs; those of both machines, and those of one.
+JOBS = {
+    "main": {"postgres", "postgres_database", "redis"},
+    "sub": {"alertmanager", "blackbox", "grafana", "loki", "minio", "prometheus"},
 }
+BOTH = {"cadvisor", "nginx", "nginx_exporter", "node", "promtail"}
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +38,19 @@ def test_every_target_is_up(prometheus):
             break
         time.sleep(2)
     assert not down
-    assert {(target["labels"]["job"], target["labels"]["instance"]) for target in targets} == TARGETS
+    found = {(target["labels"]["job"], target["labels"]["instance"]) for target in targets}
+    expected = {(job, instance) for instance, jobs in JOBS.items() for job in jobs | BOTH}
+    assert {entry for entry in found if entry[0] != "probe"} == expected
+    assert {target["scrapeUrl"].partition(":")[0] for target in targets if target["labels"]["instance"] == "main"} == {
+        "https"
+    }
 
 
 def test_every_rule_is_loaded_and_evaluated(prometheus):
-    declared = yaml.safe_load((ROOT / "roles/prometheus/files/rules/platform.yml").read_text())
+    files = (ROOT / "roles/prometheus/files/rules").glob("*.yml")
+    declared = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     loaded = {rule["name"]: rule for group in prometheus("rules")["groups"] for rule in group["rules"]}
-    assert {rule["alert"] for group in declared["groups"] for rule in group["rules"]} <= set(loaded)
+    assert {rule.get("alert", rule.get("record")) for group in declared for rule in group["rules"]} == set(loaded)
     assert {name: rule["lastError"] for name, rule in loaded.items() if rule["health"] == "err"} == {}
 
 

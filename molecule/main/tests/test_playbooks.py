@@ -24,7 +24,7 @@ def test_a_converged_host_needs_no_change(playbook, look):
 
 def test_one_tag_touches_one_service(playbook, look):
     before = look()
-    run = playbook("site", "--tags", "redis", redis_settings={"maxclients": 999})
+    run = playbook("site", "--tags", "redis", redis_config_extra={"maxclients": 999})
     after = look()
     back = playbook("site", "--tags", "redis,nginx")
 

@@ -54,11 +54,11 @@ REFUSALS = {
         ["nginx", "two services with one name"],
     ),
     "two services with one port": (
-        "main", "redis", {"redis_exporter_publish": "198.19.0.10:443"},
-        ["redis_exporter_publish", "nginx_publish_https", "443"],
+        "main", "nginx", {"nginx_peer_publish": "198.19.0.10:443"},
+        ["nginx_peer_publish", "nginx_publish_https", "443"],
     ),
     "the port of a program": (
-        "main", "redis", {"redis_exporter_publish": "198.19.0.10:22"},
+        "main", "nginx", {"nginx_peer_publish": "198.19.0.10:22"},
         [":22", "sshd", "free it"],
     ),
     "an image that does not exist": (
@@ -78,16 +78,16 @@ REFUSALS = {
         ["promtool", "prometheus.yml", "often", STILL_RUNS],
     ),
     "what Redis rejects": (
-        "main", "redis", {"redis_settings": {"appendfsync": "rarely"}},
+        "main", "redis", {"redis_config_extra": {"appendfsync": "rarely"}},
         ["appendfsync rarely", STILL_RUNS],
     ),
     "what PostgreSQL rejects": (
-        "main", "pgvector", {"pgvector_settings": {"shared_buffers": "much"}},
+        "main", "pgvector", {"pgvector_config_extra": {"shared_buffers": "much"}},
         ["shared_buffers", "much", STILL_RUNS],
     ),
     "a template that fails": (
-        "main", "redis", {"redis_settings": "{{ no_such_variable }}"},
-        ["redis_settings", "no_such_variable"],
+        "main", "redis", {"redis_config_extra": "{{ no_such_variable }}"},
+        ["redis_config_extra", "no_such_variable"],
     ),
     "a default that fails": (
         "main", "redis", {"redis_memory": "much"},
@@ -150,7 +150,7 @@ def test_a_container_that_never_is_healthy_and_a_parallel_run_are_refused(playbo
         while main.run(f"flock --nonblock {REDIS}/../.redis.lock true").rc == 0:
             assert not first.done(), first.result().text
             time.sleep(0.2)
-        second = playbook("main", "--tags", "redis", redis_settings={"maxclients": 999})
+        second = playbook("main", "--tags", "redis", redis_config_extra={"maxclients": 999})
         assert not first.done(), first.result().text
     assert_refused(second, "another run", "process", "run again")
     assert_refused(first.result(), "not ready within", "the moon is not full", STILL_RUNS)
@@ -164,7 +164,7 @@ def test_a_full_disk_is_refused(playbook, unharmed, main):
             f"&& umount /mnt; dd if=/dev/zero of={REDIS}/filler bs=4k 2>/dev/null || test $(stat -f -c %a {REDIS}) = 0"
         )
         try:
-            run = playbook("main", "--tags", "redis", redis_settings={"maxclients": 999})
+            run = playbook("main", "--tags", "redis", redis_config_extra={"maxclients": 999})
         finally:
             main.check_output(f"umount {REDIS}")
     assert_refused(run, REDIS.rpartition("/")[0], "0 KiB free", "make room")

@@ -13,8 +13,16 @@ from ansible.template import Templar
 ROOT = Path(__file__).parents[3]
 FACTS = {"memtotal_mb": 8192}
 REQUIRED = {
+    "alloy": {"alloy_host": "main"},
     "app": {"app_name": "shop", "app_definition": {"image": "shop:1"}},
+    "grafana": {"grafana_admin_password": "root's"},
+    "loki": {"loki_access_key": "loki", "loki_secret_key": "root's"},
+    "minio": {
+        "minio_root_password": "root's",
+        "minio_users": [{"name": "ann", "password": "root's", "buckets": [{"name": "one"}]}],
+    },
     "pgvector": {"pgvector_superuser_password": "root's", "pgvector_exporter_password": "exporter's"},
+    "promtail": {"promtail_host": "main"},
     "redis": {"redis_monitor_password": "monitor's"},
 }
 
@@ -37,6 +45,7 @@ def render() -> Callable[..., dict[str, Any]]:
             **task.get("vars", {}),
             **REQUIRED.get(role, {}),
             "ansible_facts": FACTS,
+            "inventory_hostname": "host",
             "ansible_search_path": [str(path)],
             "role_path": str(path),
             **variables,

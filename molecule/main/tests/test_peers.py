@@ -1,0 +1,66 @@
+"""What crosses the home network between main and sub is encrypted and authenticated, and nothing else listens there."""
+
+import pytest
+from expected import HOSTS, ROOT
+
+ADDRESSES = {"protostar-main": "198.19.0.10", "protostar-sub": "198.19.0.20"}
+OTHER = {"protostar-main": "protostar-sub", "protostar-sub": "protostar-main"}
+PATHS = {"protostar-main": "/metrics/node-exporter", "protostar-sub": "/loki/api/v1/push"}
+PORTS = {22, 80, 443, 9443}
+# Those of Docker's own networks. Who is on the home network has no route to them.
+INSIDE = ("127.", "10.201.", "[::1]")
+
+
+@pytest.fixture
+def ask(machine):
+    """Ask the door of a host from the other one, with that one's certificate or as told."""
+
+    def ask(host, *options):
+        files = "/opt/protostar/services/nginx/secrets/peer"
+        options = options or (f"--cert {files}/peer.crt --key {files}/peer.key --cacert {files}/authority.crt",)
+        return machine(OTHER[host]).run(
+            f"curl -sS -o /dev/null -w '%{{http_code}}' {' '.join(options)} https://{ADDRESSES[host]}:9443{PATHS[host]}"
+        )
+
+    return ask
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_other_machine_is_let_in(ask, host):
+    # Loki refuses a GET of what is to be pushed; both answers come from behind the door.
+    assert ask(host).stdout in ("200", "404", "405"), ask(host).stderr
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_stranger_is_not(ask, host):
+    assert ask(host, "--insecure").stdout == "400"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_nor_is_a_certificate_of_another_authority(ask, machine, host):
+    machine(OTHER[host]).check_output(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=protostar-sub "
+        "-keyout /run/stranger.key -out /run/stranger.crt 2>/dev/null"
+    )
+    assert ask(host, "--insecure --cert /run/stranger.crt --key /run/stranger.key").stdout == "400"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_door_shows_the_certificate_of_its_own_authority(ask, host):
+    assert "certificate" in ask(host, "--cacert /etc/ssl/certs/ca-certificates.crt").stderr
+    assert (ROOT / "build/lab/peer/authority.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_only_nginx_and_ssh_listen_where_others_can_reach(machine, host):
+    listening = {
+        line.split()[3].rpartition(":")[::2]
+        for protocol in ("--tcp", "--udp")
+        for line in machine(host).check_output(f"ss --no-header --listening --numeric {protocol}").splitlines()
+    }
+    reachable = {(address, int(port)) for address, port in listening if not address.startswith(INSIDE)}
+    assert {port for _, port in reachable} <= PORTS, reachable
+
+
+def test_the_door_is_not_open_to_the_internet(client):
+    assert client.run("timeout 3 bash -c 'exec 3<>/dev/tcp/198.18.0.10/9443'").rc != 0

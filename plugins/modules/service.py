@@ -392,15 +392,22 @@ ARGUMENTS = {
 }
 
 
+class Module(AnsibleModule):
+    """A module whose arguments are kept out of the host's log.
+
+    Ansible would write them there as Python does, and in that it does not find a secret of several lines to mask it.
+    """
+
+    def _log_invocation(self) -> None:
+        self.log(f"{self.params['name']}: {self.params['state']}")
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
         required_if=[("state", "present", ("compose",))],
-        # The host's log would get the arguments as Python writes them, and in those Ansible does not find a secret of
-        # several lines to mask it.
-        no_log=True,
     )
     module.no_log_values.update(hidden_words(module.params["secrets"]))
     act = present if module.params["state"] == "present" else absent

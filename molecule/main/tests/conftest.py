@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import subprocess
+import time
 
 import pytest
 from expected import ROOT
@@ -135,6 +136,24 @@ def look(main, sub):
         for host, machine in (("main", main), ("sub", sub))
         for line in machine.check_output(LOOK).splitlines()
     }
+
+
+@pytest.fixture(scope="session")
+def scraped(sub):
+    """Wait until Prometheus has these jobs and sees every target up, which after a deploy takes a scrape."""
+
+    def targets(*jobs):
+        deadline, found = time.monotonic() + 60, []
+        while time.monotonic() < deadline:
+            answer = sub.run("curl -sS http://127.0.0.1:9090/api/v1/targets?state=active").stdout
+            found = json.loads(answer)["data"]["activeTargets"] if answer.startswith("{") else []
+            known = {target["labels"]["job"] for target in found}
+            if found and set(jobs) <= known and all(target["health"] == "up" for target in found):
+                break
+            time.sleep(1)
+        return found
+
+    return targets
 
 
 class Load:

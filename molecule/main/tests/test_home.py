@@ -33,8 +33,9 @@ def browser(ssh_config, secrets):
     return look
 
 
-@pytest.fixture(scope="module", params=WIDTHS)
-def seen(request, browser):
+@pytest.fixture(params=WIDTHS)
+def seen(request, browser, scraped):
+    scraped("promtail")
     return browser(HOME, "--width", str(WIDTHS[request.param]), "--until", ANSWERED, "--evaluate", MACHINES)
 
 

@@ -1,0 +1,40 @@
+"""Promtail's successor takes over by one variable, and back."""
+
+import pytest
+from expected import HOSTS
+
+TAGS = ("--tags", "promtail,alloy,prometheus")
+
+
+def agents(machine):
+    names = machine.check_output("docker ps --all --format '{{.Names}}'").split()
+    return [name for name in names if name in ("promtail", "alloy")]
+
+
+@pytest.fixture(scope="module")
+def alloy(playbook):
+    run = playbook("site", *TAGS, platform_log_agent="alloy")
+    yield run
+    back = playbook("site", *TAGS)
+    assert back.code == 0, back.text
+
+
+def test_the_successor_runs_instead_on_both_machines(alloy, machine):
+    assert alloy.code == 0, alloy.text
+    # On each the one comes and the other goes; on sub Prometheus follows.
+    assert {host: result["changed"] for host, result in alloy.recap.items()} == dict(zip(HOSTS, (2, 3), strict=True))
+    assert {host: agents(machine(host)) for host in HOSTS} == {host: ["alloy"] for host in HOSTS}
+
+
+def test_prometheus_reaches_it_on_both_machines(alloy, scraped):
+    found = {
+        (target["labels"]["job"], target["labels"]["instance"])
+        for target in scraped("alloy")
+        if target["health"] == "up"
+    }
+    assert {("alloy", "main"), ("alloy", "sub")} <= found
+
+
+def test_what_promtail_had_read_is_kept_for_the_way_back(alloy, machine):
+    for host in HOSTS:
+        assert "protostar-promtail-data" in machine(host).check_output("docker volume ls --quiet").split()

@@ -22,13 +22,7 @@ NOT_YET = {
     "loki_write_sent_entries_total": "platform_log_agent: alloy",
     "minio_s3_requests_4xx_errors_total": "the first request that MinIO refuses",
     "minio_s3_requests_5xx_errors_total": "the first request that MinIO fails",
-    "pg_stat_user_tables_n_dead_tup": "the first table in a database that the exporter looks into",
-    "pg_stat_user_tables_n_live_tup": "the first table in a database that the exporter looks into",
-    "prometheus_notifications_errors_total": "an Alertmanager in Prometheus's configuration",
     "prometheus_remote_storage_queue_highest_sent_timestamp_seconds": "a remote store",
-    "promtail_build_info": "platform_log_agent: promtail",
-    "promtail_dropped_entries_total": "platform_log_agent: promtail",
-    "promtail_sent_entries_total": "platform_log_agent: promtail",
     "protostar_backup_last_success_timestamp_seconds": "the first backup",
 }
 # What Grafana puts in; the windows are those of the scrape interval of 15 seconds.

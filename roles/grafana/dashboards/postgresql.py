@@ -72,7 +72,7 @@ POSTGRESQL = dashboard(
         ("Vacuum", 8, [
             series("Dead rows", "Share of the rows that are dead, in the ten tables with most of them.",
                    query("topk(10, pg_stat_user_tables_n_dead_tup)"
-                         " / (pg_stat_user_tables_n_dead_tup + pg_stat_user_tables_n_live_tup > 0)",
+                         " / clamp_min(pg_stat_user_tables_n_dead_tup + pg_stat_user_tables_n_live_tup, 1)",
                          "{{datname}}.{{relname}}"), unit="percentunit", steps=((None, GREEN), (0.2, YELLOW))),
             series("Sizes", "Size of each database.", query(f"pg_database_size_bytes{{{OURS}}}", "{{datname}}"),
                    unit="bytes", stack=True),

@@ -88,18 +88,24 @@ def test_main_serves_on_while_sub_is_down(main, sub, line):
     assert not wait_until_healthy(main, HOSTS["protostar-main"], 5)
 
 
-# A volume of a few megabytes in memory, in the place of the real one.
-SMALL = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=24m,uid=65534"}}
+def small_volume(name, owner):
+    """Compose overrides that put a volume of a few megabytes, in memory, in the place of the real one."""
+    options = {"type": "tmpfs", "device": "tmpfs", "o": f"size=24m,uid={owner}"}
+    return {"volumes": {"data": {"name": name, "driver_opts": options}}}
 
 
-def test_a_full_disk_stops_nobody_else_and_is_survived(playbook, sub):
-    volume = {"volumes": {"data": {"name": "protostar-prometheus-small", **SMALL}}}
+def fill(machine, container, directory):
+    full = machine.run(f"docker exec {container} sh -c 'dd if=/dev/zero of={directory}/full bs=1M count=64'")
+    assert "No space left" in full.stderr
+
+
+def test_a_full_disk_of_prometheus_stops_nobody_else_and_is_survived(playbook, sub):
     try:
+        volume = small_volume("protostar-prometheus-small", 65534)
         run = playbook("sub", "--tags", "prometheus", prometheus_compose_overrides=volume)
         assert run.code == 0, run.text
         before = starts(sub)
-        full = sub.run("docker exec prometheus sh -c 'dd if=/dev/zero of=/prometheus/full bs=1M count=64'")
-        assert "No space left" in full.stderr
+        fill(sub, "prometheus", "/prometheus")
         time.sleep(20)  # at least one scrape that cannot be written
         after = starts(sub)
         assert {name for name in after if after[name] != before[name]} <= {"prometheus"}
@@ -111,3 +117,38 @@ def test_a_full_disk_stops_nobody_else_and_is_survived(playbook, sub):
         sub.run("docker volume rm protostar-prometheus-small")
     assert back.code == 0, back.text
     assert not wait_until_healthy(sub, HOSTS["protostar-sub"], 60)
+
+
+def test_a_full_disk_of_redis_stops_nobody_else_and_is_over_when_there_is_room(playbook, main, client):
+    def page():
+        return client.run("curl -sS --max-time 20 https://www.protostar.test/").stdout
+
+    def written():
+        ask = "REDISCLI_AUTH=$(cat /run/secrets/monitor_password) redis-cli --user monitor info persistence"
+        told = main.check_output(f"docker exec redis sh -c '{ask}'")
+        return "aof_last_write_status:ok" in told
+
+    try:
+        volume = small_volume("protostar-redis-small", 999)
+        run = playbook("main", "--tags", "redis", redis_compose_overrides=volume)
+        assert run.code == 0, run.text
+        before = starts(main)
+        fill(main, "redis", "/data")
+        deadline = time.monotonic() + 30
+        while written() and time.monotonic() < deadline:
+            page()  # each puts a job into Redis
+        assert not written()
+        # The page says that the job is not done; it does not break.
+        assert 'id="documents" data-state="ok"' in page()
+        main.check_output("docker exec redis rm /data/full")
+        deadline = time.monotonic() + 30
+        while not ('id="job" data-state="done"' in page() and written()) and time.monotonic() < deadline:
+            time.sleep(1)
+        assert written()
+        assert 'id="job" data-state="done"' in page()
+        assert starts(main) == before
+    finally:
+        back = playbook("main", "--tags", "redis")
+        main.run("docker volume rm protostar-redis-small")
+    assert back.code == 0, back.text
+    assert not wait_until_healthy(main, HOSTS["protostar-main"], 60)

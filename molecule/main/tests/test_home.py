@@ -54,10 +54,7 @@ def test_nobody_scrolls_sideways_and_the_console_is_empty(seen):
 
 def test_the_state_is_what_prometheus_sees(seen):
     states = {(name, container): state for name, rows in seen["value"] for container, _, state in rows}
-    for container in ("nginx", "node-exporter", "pgvector", "redis"):
-        assert states["protostar-main", container] == "up", states
-    assert states["protostar-sub", "prometheus"] == "up"
-    assert "down" not in states.values()
+    assert {place: state for place, state in states.items() if state != "up"} == {}
 
 
 def test_it_is_whole_without_javascript(browser):

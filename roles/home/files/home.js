@@ -4,7 +4,8 @@
 const PROMETHEUS = document.body.dataset.prometheus;
 const PERIOD = 30_000;
 const PATIENCE = 10_000;
-const TARGETS = '{__name__=~"up|pg_up|redis_up"}';
+// An application is up if the probe of its page is answered.
+const TARGETS = '{__name__=~"up|pg_up|redis_up"} or probe_success{app!=""}';
 const ALERTS = 'ALERTS{alertstate="firing"}';
 const RANKS = { critical: 0, warning: 1 };
 
@@ -21,7 +22,9 @@ async function query(expression) {
 function showTargets(samples) {
   const states = new Map();
   for (const { metric, value } of samples) {
-    const series = `${metric.__name__} ${metric.instance} ${metric.job}`;
+    const series = metric.app
+      ? `up ${metric.host} ${metric.app}`
+      : `${metric.__name__} ${metric.instance} ${metric.job}`;
     if (states.get(series) !== "down") {
       states.set(series, value[1] === "1" ? "up" : "down");
     }

@@ -110,7 +110,7 @@ def test_a_full_disk_of_prometheus_stops_nobody_else_and_is_survived(playbook, s
         after = starts(sub)
         assert {name for name in after if after[name] != before[name]} <= {"prometheus"}
         # It may have ended and started anew meanwhile, which empties a volume in memory.
-        sub.run("docker exec prometheus rm --force /prometheus/full")
+        sub.run("docker exec prometheus rm -f /prometheus/full")
         sub.check_output("docker restart prometheus")
         assert not wait_until_healthy(sub, ["prometheus"], 60)
     finally:

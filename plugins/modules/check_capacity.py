@@ -33,15 +33,7 @@ options:
     description: The part of the cores that all limits together may be.
     type: float
     default: 1.0
-attributes:
-  check_mode:
-    description: Changes nothing, so that it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so that there is no diff.
-    support: none
-author:
-  - The protostar.platform authors
+extends_documentation_fragment: [protostar.platform.on_controller]
 """
 
 EXAMPLES = r"""

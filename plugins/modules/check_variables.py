@@ -31,15 +31,7 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Changes nothing, so that it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so that there is no diff.
-    support: none
-author:
-  - The protostar.platform authors
+extends_documentation_fragment: [protostar.platform.on_controller]
 """
 
 EXAMPLES = r"""

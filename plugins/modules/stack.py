@@ -21,15 +21,7 @@ options:
     description: Applications by name, as the role C(app) takes them. They are told of if O(roles) has that role.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Changes nothing, so that it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so that there is no diff.
-    support: none
-author:
-  - The protostar.platform authors
+extends_documentation_fragment: [protostar.platform.on_controller]
 """
 
 EXAMPLES = r"""

@@ -69,6 +69,14 @@ class Compose:
         options += ["--timeout", str(grace)] if grace is not None else []
         self._run(["down", "--remove-orphans", *options])
 
+    def stop(self) -> None:
+        """Stop the project's containers."""
+        self._run(["stop"])
+
+    def restart(self) -> None:
+        """Stop the project's containers and start them again."""
+        self._run(["restart"])
+
     def run(self, service: str, timeout: float) -> None:
         """Run a service once, in a container that is removed afterwards.
 

@@ -20,6 +20,7 @@ HEADER = """\
 # By hand: docker compose -f {path} up -d
 """
 
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -153,6 +154,19 @@ def seconds(duration: object) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)(ns|us|ms|s|m|h|d)", text))
+
+
+def size(text: object) -> int:
+    """Read a size as the Compose specification writes it: a number of bytes, or one with a binary unit.
+
+    Raises:
+        ValueError: It is none.
+
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", str(text).strip().lower())
+    if not found:
+        raise ValueError(f"'{text}' is not a size such as 512m or 2g")
+    return int(float(found[1]) * _SIZES[found[2]])
 
 
 def render(compose: Mapping[str, Any], header: str = "") -> str:

@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import socket
+import threading
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -35,7 +36,7 @@ class EngineError(ServiceError):
     """The engine answered a request with an error."""
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: str, timeout: float) -> None:
@@ -60,8 +61,17 @@ class Engine:
 
     def __init__(self, path: str = SOCKET, timeout: float = 60) -> None:
         self.path = path
-        self._connection = _UnixConnection(path, timeout)
+        self._timeout = timeout
+        self._own = threading.local()
         self._api: str | None = None
+
+    @property
+    def _connection(self) -> UnixConnection:
+        """Return this thread's connection: one cannot carry two requests at once."""
+        if not hasattr(self._own, "connection"):
+            self._own.connection = UnixConnection(self.path, self._timeout)
+        connection: UnixConnection = self._own.connection
+        return connection
 
     def containers(self, project: str | None = None, *, one_off: bool = False) -> list[dict[str, Any]]:
         """List containers in any state: all of them, or those of one Compose project, with or without one-off ones."""
@@ -96,6 +106,10 @@ class Engine:
         """Inspect an image that is on this host; None if it is not."""
         found = self._get(f"/images/{quote(reference)}/json")
         return None if found is None else dict(found)
+
+    def info(self) -> dict[str, Any]:
+        """Return what the engine says of itself."""
+        return dict(self._get("/info") or {})
 
     def networks(self) -> set[str]:
         """Names of the networks."""

@@ -50,6 +50,17 @@ def present(parameters: Mapping[str, Any], *, check: bool, diff: bool) -> dict[s
         return run.check(diff=diff) if check else run.carry_out(diff=diff)
 
 
+def replaced(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the running containers that `present` would replace, because they are not what was released.
+
+    Args:
+        parameters: The module's.
+
+    """
+    desired = release(parameters)
+    return Run(Store(parameters["root"], desired.name), Engine(), desired, options(parameters, desired)).replaced()
+
+
 @dataclass(frozen=True)
 class Run:
     """One call of the module for a service that shall be present."""
@@ -73,6 +84,13 @@ class Run:
 
             _preflight.check(self.desired, self.engine, networks=False)
         return self._result(todo, current, said, diff=diff, running=not fresh)
+
+    def replaced(self) -> list[str]:
+        """Return the running containers that would be replaced."""
+        current = self._look()
+        todo = plan(current, self.desired, self.options.reload)
+        threatened = [current.containers[name] for name in todo.recreate if name in current.containers]
+        return [container.running.name for container in threatened if container.state == "running"]
 
     def carry_out(self, *, diff: bool) -> dict[str, Any]:
         """Do what is to be done; loads what can change anything only if there is something."""

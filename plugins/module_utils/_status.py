@@ -35,7 +35,7 @@ def _describe(project: str, seen: Container) -> dict[str, Any]:
         "service": project,
         "container": seen.running.name,
         "image": image,
-        "version": labels.get(VERSION_LABEL) or _tag(image),
+        "version": labels.get(VERSION_LABEL) or tag(image),
         "state": seen.state,
         "health": seen.health,
         "addresses": _addresses(details.get("NetworkSettings") or {}),
@@ -49,7 +49,8 @@ def _missing(project: str, name: str) -> dict[str, Any]:
     return {"service": project, "container": name, "state": "missing", **empty}
 
 
-def _tag(image: str) -> str:
+def tag(image: str) -> str:
+    """Return the tag of a reference, else its digest."""
     name, _, image_digest = image.partition("@")
     _, colon, tag = name.rpartition("/")[2].partition(":")
     return tag if colon else image_digest or "latest"

@@ -31,6 +31,7 @@ from ansible_collections.protostar.platform.plugins.module_utils._observe import
 from ansible_collections.protostar.platform.plugins.module_utils._ready import NotReady
 from ansible_collections.protostar.platform.plugins.module_utils._status import VERSION_LABEL, tag
 from ansible_collections.protostar.platform.plugins.module_utils._store import Store
+from ansible_collections.protostar.platform.plugins.module_utils._transaction import reason
 
 # What must stay free for the engine after an image has come, in bytes.
 _SPARE_DISK = 256 << 20
@@ -137,8 +138,13 @@ class Host:
             ServiceError: It did not become ready; what the colour had before was put back.
 
         """
-        parameters = made.service(colour, self.services)
-        _run.present(parameters, check=False, diff=False)
+        try:
+            _run.present(made.service(colour, self.services), check=False, diff=False)
+        except ServiceError as error:
+            # What the service says of its own releases would be taken for these.
+            raise ServiceError(
+                reason(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
+            ) from error
 
     def repair(self, made: App, colour: str) -> list[str]:
         """Put a colour back to what was released there, and return what was done."""

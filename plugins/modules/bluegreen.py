@@ -396,10 +396,12 @@ rc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.protostar.platform.plugins.module_utils._bluegreen import outcome, run
+from ansible_collections.protostar.platform.plugins.module_utils._bluegreen import run
+from ansible_collections.protostar.platform.plugins.module_utils._course import RELEASE, STEPS
 from ansible_collections.protostar.platform.plugins.module_utils._errors import ServiceError
 from ansible_collections.protostar.platform.plugins.module_utils._lease import Busy
-from ansible_collections.protostar.platform.plugins.module_utils._rollout import RELEASE, STEPS, RolloutError
+from ansible_collections.protostar.platform.plugins.module_utils._outcome import outcome
+from ansible_collections.protostar.platform.plugins.module_utils._rollout import RolloutError
 from ansible_collections.protostar.platform.plugins.module_utils._run import hidden_words
 
 # EX_TEMPFAIL of sysexits.h: try again later.

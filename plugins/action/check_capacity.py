@@ -9,7 +9,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.protostar.platform.plugins.filter.table import table
 
-# While a release of an app takes over, the one before it still runs.
+# While a release of an app takes over, the one before it still runs. Where it has colours, they are listed both.
 COPIES = {"app": 2}
 
 
@@ -17,7 +17,7 @@ def count(containers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what each container asks for in MiB and cores, all of its copies counted, the biggest first."""
     rows = []
     for container in containers:
-        copies = COPIES.get(container["role"], 1)
+        copies = 1 if container.get("colour") else COPIES.get(container["role"], 1)
         name = container["container"]
         rows.append(
             {
@@ -33,7 +33,8 @@ def find_too_big(containers: Iterable[Mapping[str, Any]], cores: int) -> list[st
     """Return a sentence for every container with a CPU limit that the engine refuses on this host."""
     return [
         f"{container['container']} has a limit of {container['cpus']:g} CPUs, and Docker starts no container with more "
-        f"than the {cores} of this host. Lower {container['role']}_cpus."
+        f"than the {cores} of this host. Lower "
+        f"{'cpus in its definition' if container['role'] == 'app' else container['role'] + '_cpus'}."
         for container in containers
         if container["cpus"] > cores
     ]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible_collections.protostar.platform.plugins.filter.addresses import addresses
 
 ROLES = Path(__file__).parents[2] / "roles"
 PLACEHOLDER = re.compile(r"(change[ _-]?me|replace[ _-]?me|placeholder|todo|fixme|<.*>)", re.IGNORECASE)
@@ -126,8 +127,35 @@ def fixed_addresses(values: Mapping[str, Mapping[str, Any]], apps: Mapping[str, 
         if options.get(f"{role}_address"):
             yield f"The role {role}", options.get(f"{role}_network", ""), options[f"{role}_address"]
     for name, definition in apps.items():
-        if definition.get("address"):
-            yield f"The app {name}", (definition.get("networks") or [APP_NETWORK])[0], definition["address"]
+        network = (definition.get("networks") or [APP_NETWORK])[0]
+        for colour, own in read_addresses(definition).items():
+            yield from ((f"The {colour} of the app {name}", network, address) for address in own)
+
+
+def read_addresses(definition: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the addresses of an app by colour; none where they cannot be told, which `find_unusable` says."""
+    try:
+        return {
+            colour: addresses(first, int(definition.get("replicas") or 1))
+            for colour, first in (definition.get("addresses") or {}).items()
+        }
+    except (AnsibleFilterError, AttributeError, TypeError, ValueError):
+        return {}
+
+
+def find_unusable(definition: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for everything that keeps an app from being behind the edge."""
+    if "address" in definition:
+        yield (
+            "address has become addresses, the first one of each colour. docs/deploy.md says under 'From 0.2.0' what "
+            "to do once."
+        )
+    if not definition.get("addresses"):
+        return
+    if not definition.get("port"):
+        yield "it has addresses, so that the edge sends requests to it, but no port. Add the one it listens on."
+    if not read_addresses(definition):
+        yield f"its addresses ({definition['addresses']}) are not the first IP addresses of green and of blue."
 
 
 class ActionModule(ActionBase):
@@ -172,7 +200,8 @@ class ActionModule(ActionBase):
 
         for name, definition in apps.items():
             app = {"app_name": name, "app_definition": definition}
-            yield from (f"platform_apps.{name}: {problem}" for problem in find_invalid(specs["app"], app))
+            problems = [*find_invalid(specs["app"], app), *find_unusable(definition)]
+            yield from (f"platform_apps.{name}: {problem}" for problem in problems)
         services = {name: role for name, role in read_service_names(ROLES).items() if role in roles}
         yield from find_taken_names(apps, services)
 

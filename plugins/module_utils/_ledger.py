@@ -175,7 +175,7 @@ class Ledger:
         """Return the release under way; None if there is none."""
         try:
             return Entry.from_json(self._journal.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def write(self, entry: Entry) -> None:
@@ -197,7 +197,7 @@ class Ledger:
                 break
             try:
                 found.append(Entry.from_json((self.root / str(number) / "record.json").read_text(encoding="utf-8")))
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
+            except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
                 continue  # one that is under way, or was interrupted before its first step
         return found
 
@@ -227,9 +227,9 @@ class Ledger:
             for secret in document["secrets"]:
                 with (directory / str(secret["content"])).open(encoding="utf-8", newline="") as stream:
                     secret["content"] = stream.read()
-        except (OSError, ValueError, KeyError, TypeError):
+            return app(document, {})
+        except (OSError, ValueError, KeyError, TypeError, ServiceError):
             return None
-        return app(document, {})
 
     def kept_releases(self, name: str) -> list[int]:
         """Return the releases of an application that are kept, newest first."""

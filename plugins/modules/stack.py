@@ -7,8 +7,8 @@ module: stack
 short_description: Tell which containers the roles of a play would run
 version_added: 0.2.0
 description:
-  - Evaluates the service of every given role of this collection with the variables of the host, and tells which
-    containers, images and limits it asks for.
+  - Evaluates the service, or the two colours, of every given role of this collection with the variables of the host,
+    and tells which containers, images and limits it asks for.
   - It does so on the controller, without a connection to the host.
   - A service whose state is C(absent) is left out.
 options:
@@ -41,6 +41,9 @@ containers:
   contains:
     role:
       description: The role that asks for it.
+      type: str
+    colour:
+      description: V(green) or V(blue) for an application that has both; empty for everything else.
       type: str
     service:
       description: Its name in the Compose file.

@@ -1,5 +1,9 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The containers that roles would run, computed on the controller from the `service` tasks of the roles themselves."""
+"""The containers that roles would run, computed on the controller from the tasks of the roles themselves.
+
+They are what the one `service` task of a role asks for, or its `bluegreen` task, which runs an application in two
+colours.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from ansible_collections.protostar.platform.plugins.module_utils._composefile im
 
 ROLES = Path(__file__).parents[2] / "roles"
 SERVICE = "protostar.platform.service"
+BLUEGREEN = "protostar.platform.bluegreen"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -43,8 +48,8 @@ def containers(
         for parameters in given:
             owner = parameters.get("app_name", role)
             try:
-                service = _service(path, {**context, **parameters}, loader)
-                found += [{"role": role, **container} for container in describe(service)]
+                for colour, service in _services(path, {**context, **parameters}, loader):
+                    found += [{"role": role, "colour": colour, **container} for container in describe(service)]
             except (AnsibleError, ValueError, TypeError, AttributeError) as error:
                 raise AnsibleError(f"What {owner} would run cannot be told: {_sentence(error)}") from error
     return found
@@ -59,17 +64,33 @@ def _load(loader: DataLoader, path: Path) -> Any:  # noqa: ANN401  whatever YAML
     return (loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) if path.exists() else None) or {}
 
 
-def _service(path: Path, variables: Mapping[str, Any], loader: DataLoader) -> dict[str, Any]:
-    """Return those arguments of a role's `service` task that tell what it runs."""
-    task = next(task for task in _load(loader, path / "tasks/main.yml") if SERVICE in task)
-    context = {
-        **variables,
-        **task.get("vars", {}),
-        "role_path": str(path),
-        "ansible_search_path": [str(path)],
-    }
-    arguments = {key: task[SERVICE].get(key) for key in ("state", "compose", "overrides")}
-    return dict(Templar(loader=loader, variables=context).template(arguments))
+def _services(path: Path, variables: Mapping[str, Any], loader: DataLoader) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield those arguments of a role's task that tell what it runs, with the colour where it has colours."""
+    task, templar = _task(path, variables, loader)
+    if SERVICE in task:
+        arguments = {key: task[SERVICE].get(key) for key in ("state", "compose", "overrides")}
+        yield "", dict(templar.template(arguments))
+        return
+    for app in templar.template(task[BLUEGREEN]["apps"]):
+        for colour, described in app["colours"].items():
+            yield colour, {"compose": described["compose"], "overrides": app.get("overrides")}
+
+
+def _task(path: Path, variables: Mapping[str, Any], loader: DataLoader) -> tuple[Mapping[str, Any], Templar]:
+    """Return that of a role's tasks which runs containers with these variables, and what evaluates its arguments."""
+    for task in _load(loader, path / "tasks/main.yml"):
+        if SERVICE not in task and BLUEGREEN not in task:
+            continue
+        context = {
+            **variables,
+            **task.get("vars", {}),
+            "role_path": str(path),
+            "ansible_search_path": [str(path)],
+        }
+        templar = Templar(loader=loader, variables=context)
+        if templar.evaluate_conditional(task.get("when", True)):
+            return task, templar
+    raise ValueError(f"none of the tasks of the role {path.name} would run.")
 
 
 def describe(service: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -98,13 +98,42 @@ def test_a_port_is_taken_once(first, second, clash):
 def test_an_address_is_taken_once_in_a_network():
     values = {"nginx": {"nginx_address": "10.0.0.2", "nginx_network": "protostar-edge"}, "redis": {}}
     apps = {
-        "shop": {"address": "10.0.0.2"},
-        "blog": {"address": "10.0.0.2", "networks": ["other"]},
+        "shop": {"addresses": {"green": "10.0.0.2", "blue": "10.0.0.9"}},
+        "blog": {"addresses": {"green": "10.0.0.2", "blue": "10.0.0.9"}, "networks": ["other"]},
         "wiki": {"networks": ["protostar-edge"]},
     }
     [problem] = checks.find_shared_addresses(checks.fixed_addresses(values, apps))
     assert "nginx" in problem
-    assert "shop" in problem
+    assert "green of the app shop" in problem
+
+
+def test_the_replicas_of_a_colour_do_not_reach_into_the_other():
+    apps = {"shop": {"addresses": {"green": "10.0.0.2", "blue": "10.0.0.4"}, "replicas": 3}}
+    [problem] = checks.find_shared_addresses(checks.fixed_addresses({}, apps))
+    assert "green of the app shop" in problem
+    assert "blue of the app shop" in problem
+    assert "10.0.0.4" in problem
+
+
+BOTH = {"green": "10.0.0.2", "blue": "10.0.0.4"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ({}, []),
+        ({"addresses": BOTH, "port": 80}, []),
+        ({"addresses": BOTH}, ["no port"]),
+        ({"address": "10.0.0.2"}, ["address has become addresses"]),
+        ({"addresses": {**BOTH, "blue": "10.0.0"}, "port": 80}, ["are not the first IP addresses"]),
+        ({"addresses": ["10.0.0.2"], "port": 80}, ["are not the first IP addresses"]),
+        ({"addresses": BOTH, "port": 80, "replicas": "many"}, ["are not the first IP addresses"]),
+    ],
+)
+def test_what_keeps_an_app_from_being_behind_the_edge_is_said(definition, words):
+    problems = list(checks.find_unusable(definition))
+    assert len(problems) == len(words)
+    assert all(word in problem for word, problem in zip(words, problems, strict=True))
 
 
 def test_the_network_of_an_app_is_the_roles_default():

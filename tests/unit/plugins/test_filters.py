@@ -6,6 +6,7 @@ import hmac
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.protostar.platform.plugins.filter.addresses import addresses
 from ansible_collections.protostar.platform.plugins.filter.newest_tag import newest_tag
 from ansible_collections.protostar.platform.plugins.filter.scram_sha_256 import scram_sha_256
 from ansible_collections.protostar.platform.plugins.filter.table import table
@@ -88,3 +89,29 @@ def test_a_password_that_could_be_normalized_is_refused(password):
 )
 def test_the_newest_tag_is_of_the_same_flavour(tag, tags, newest):
     assert newest_tag(tags, tag) == (tag if newest is None else tags[newest])
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "found"),
+    [
+        ("10.201.1.21", 1, ["10.201.1.21"]),
+        ("10.201.1.254", 3, ["10.201.1.254", "10.201.1.255", "10.201.2.0"]),
+        ("fd00::ffff", 2, ["fd00::ffff", "fd00::1:0"]),
+    ],
+)
+def test_addresses_are_counted_up(first, count, found):
+    assert addresses(first, count) == found
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "words"),
+    [
+        ("10.201.1", 1, "'10.201.1' is not an IP address"),
+        ("10.201.1.0/24", 1, "is not an IP address"),
+        ("10.201.1.21", 0, "at least one"),
+        ("255.255.255.254", 3, "no 3 addresses from 255.255.255.254"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_in_a_sentence(first, count, words):
+    with pytest.raises(AnsibleFilterError, match=words):
+        addresses(first, count)

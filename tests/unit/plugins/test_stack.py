@@ -20,7 +20,7 @@ def test_the_variables_of_the_host_win_over_the_defaults():
     found = stack("preflight", "redis", redis_image=name, tag="redis:9", redis_memory="1g", redis_cpus=2)
     assert list(found) == ["redis", "redis-exporter"]
     assert found["redis"] == {
-        **{"role": "redis", "service": "redis", "container": "redis", "image": "mirror/redis:9"},
+        **{"role": "redis", "colour": "", "service": "redis", "container": "redis", "image": "mirror/redis:9"},
         **{"memory": 1 << 30, "cpus": 2.0, "read_only": True},
     }
 
@@ -37,6 +37,27 @@ def test_every_app_is_told_once():
     assert {name: container["image"] for name, container in found.items()} == {"shop": "shop:1", "blog": "blog:2"}
     assert found["shop"]["memory"] == 1 << 30
     assert stack("redis", apps=apps).keys() == {"redis", "redis-exporter"}
+
+
+def test_an_app_behind_the_edge_is_told_in_both_colours():
+    addresses = {"green": "10.0.0.1", "blue": "10.0.0.5"}
+    apps = {
+        "shop": {"image": "shop:1", "port": 80, "replicas": 2, "addresses": addresses, "secrets": {"key": "hidden"}},
+        "worker": {"image": "worker:1"},
+    }
+    found = stack("app", apps=apps, app_compose_overrides={"services": {"shop": {"mem_limit": "1g"}}})
+    assert {name: container["colour"] for name, container in found.items()} == {
+        **{"shop-green-1": "green", "shop-green-2": "green", "shop-blue-1": "blue", "shop-blue-2": "blue"},
+        "worker": "",
+    }
+    assert {container["image"] for name, container in found.items() if name != "worker"} == {"shop:1"}
+    assert {container["memory"] for name, container in found.items() if name != "worker"} == {1 << 30}
+
+
+def test_an_app_whose_addresses_cannot_be_counted_is_named():
+    apps = {"shop": {"image": "shop:1", "port": 80, "addresses": {"green": "10.0.0", "blue": "10.0.0.5"}}}
+    with pytest.raises(AnsibleError, match=r"What shop would run .*'10\.0\.0' is not an IP address"):
+        stack("app", apps=apps)
 
 
 def test_a_service_that_is_switched_off_is_left_out():
@@ -78,8 +99,8 @@ def test_an_image_is_taken_apart(image, parts):
     assert _stack.split(image) == parts
 
 
-def container(name, memory, cpus, role="redis"):
-    return {"role": role, "container": name, "memory": memory * MIB, "cpus": cpus}
+def container(name, memory, cpus, role="redis", colour=""):
+    return {"role": role, "container": name, "memory": memory * MIB, "cpus": cpus, "colour": colour}
 
 
 CONTAINERS = [container("small", 64, 0.25), container("shop", 300, 1.0, role="app"), container("big", 512, 2.0)]
@@ -92,6 +113,12 @@ def test_an_app_is_counted_twice_and_the_biggest_comes_first():
         ("big", 512, 2.0),
         ("small", 64, 0.25),
     ]
+
+
+def test_a_colour_is_counted_once_since_the_other_is_listed_too():
+    colours = [container(f"shop-{colour}", 300, 1.0, role="app", colour=colour) for colour in ("green", "blue")]
+    rows = check_capacity.count(colours)
+    assert [(row["container"], row["memory"]) for row in rows] == [("shop-blue", 300), ("shop-green", 300)]
 
 
 @pytest.mark.parametrize(
@@ -117,3 +144,5 @@ def test_one_limit_above_the_cores_is_refused_as_docker_would():
     [problem] = check_capacity.find_too_big(CONTAINERS, 1)
     assert problem.startswith("big ")
     assert "redis_cpus" in problem
+    [problem] = check_capacity.find_too_big([container("shop", 64, 2.0, role="app")], 1)
+    assert "Lower cpus in its definition." in problem

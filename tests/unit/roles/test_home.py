@@ -30,7 +30,10 @@ def container(name, service=None, stand_in=False, **changing):
 
 
 ANSWERS = [
-    {"item": "one", "services": [container("redis"), container("redis-exporter", "redis"), container("frontend")]},
+    {
+        "item": "one",
+        "services": [container("redis"), container("redis-exporter", "redis"), container("frontend-blue-2")],
+    },
     {"item": "two", "services": [container("grafana", stand_in=True), container("prometheus")]},
 ]
 

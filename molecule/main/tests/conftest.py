@@ -72,6 +72,17 @@ def containers(main, sub):
     }
 
 
+@pytest.fixture
+def live(main):
+    """The name of the containers and the directory of an application's live colour, by the name of the application."""
+
+    def live(app):
+        pools = json.loads(main.check_output("cat /opt/protostar/edge/pools.json"))["apps"]
+        return f"{app}-{pools.get(app, {'live': 'green'})['live']}"
+
+    return live
+
+
 class Secrets(dict):
     """A mapping that a failed test does not print."""
 

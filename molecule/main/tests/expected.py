@@ -1,4 +1,7 @@
-"""What the inventory of the lab asks for, written down once more: these containers run, and no others."""
+"""What the inventory of the lab asks for, written down once more: these containers run, and no others.
+
+An application has its first colour until something else is released.
+"""
 
 from pathlib import Path
 
@@ -7,8 +10,8 @@ import yaml
 ROOT = Path(__file__).parents[3]
 HOSTS = {
     "protostar-main": [
-        "cadvisor", "fastapi", "frontend", "nest", "nginx", "nginx-exporter", "node-exporter", "pgvector",
-        "pgvector-exporter", "promtail", "redis", "redis-exporter",
+        "cadvisor", "fastapi-green", "frontend-green", "nest-green", "nginx", "nginx-exporter", "node-exporter",
+        "pgvector", "pgvector-exporter", "promtail", "redis", "redis-exporter",
     ],
     "protostar-sub": [
         "alertmanager", "blackbox", "cadvisor", "grafana", "loki", "minio", "nginx", "nginx-exporter", "node-exporter",

@@ -76,7 +76,7 @@ def test_the_page_shows_what_only_pgvector_could_find(curl):
     assert title in documents.partition("</li>")[0], page
 
 
-def test_the_page_shows_a_job_that_went_through_redis(curl, main):
+def test_the_page_shows_a_job_that_went_through_redis(curl, main, live):
     question = secrets.token_hex(8)
     page = curl("--get", "--data-urlencode", f"q={question}", f"{WWW}/").stdout
     job = page.partition('<section id="job" data-state="done"')[2].partition("</section>")[0]
@@ -84,7 +84,7 @@ def test_the_page_shows_a_job_that_went_through_redis(curl, main):
     number = job.partition("<dt>Job</dt><dd>")[2].partition("<")[0]
     # The worker left its result in Redis.
     found = main.check_output(
-        "cd /opt/protostar/services/nest/secrets; "
+        f"cd /opt/protostar/services/{live('nest')}/secrets; "
         f"(echo AUTH nest $(cat redis_password); echo GET jobs:{number}) | docker exec -i redis redis-cli"
     )
     assert hashlib.sha256(question.encode()).hexdigest() in found

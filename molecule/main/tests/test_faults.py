@@ -9,7 +9,7 @@ from expected import HOSTS
 
 EVERY = [(host, name) for host, names in HOSTS.items() for name in names]
 # What the service line runs through; all else may be gone while it serves.
-LINE = {"fastapi", "nginx", "pgvector", "redis"}
+LINE = {"fastapi-green", "nginx", "pgvector", "redis"}
 STARTS = "docker ps --all --quiet | xargs docker inspect --format '{{.Name}} {{.Id}} {{.State.StartedAt}}'"
 HEALTHY = "docker ps --filter health=healthy --format '{{.Names}}'"
 

@@ -4,7 +4,7 @@ import re
 
 from expected import HOSTS
 
-REPAIRED = {"nginx", "pgvector-exporter", "redis-exporter", "nest"}
+REPAIRED = {"nginx", "pgvector-exporter", "redis-exporter", "nest-green"}
 
 
 def started(lines):
@@ -41,9 +41,8 @@ def test_drift_is_shown_and_repaired(playbook, look, main):
     tags = ("--limit", "main", "--tags", "redis,pgvector,nginx,app")
     before = started(look())
     main.check_output(
-        "docker stop redis-exporter && docker rm --force pgvector-exporter "
-        "&& echo '# by hand' >> /opt/protostar/services/nginx/config/sites.conf "
-        "&& chmod 0644 /opt/protostar/services/nest/secrets/redis_password"
+        "docker stop redis-exporter && docker rm --force pgvector-exporter nest-green "
+        "&& echo '# by hand' >> /opt/protostar/services/nginx/config/sites.conf"
     )
     drifted = look()
 
@@ -57,21 +56,41 @@ def test_drift_is_shown_and_repaired(playbook, look, main):
     after = started(look())
     assert {name for name in before if after.get(name) != before[name]} == REPAIRED - {"nginx"}, "nginx only reloads"
     assert "by hand" not in main.check_output("cat /opt/protostar/services/nginx/config/sites.conf")
-    assert main.check_output("stat -c %a /opt/protostar/services/nest/secrets/redis_password") == "400"
 
     again = playbook("site", *tags)
     assert (again.code, again.total("changed")) == (0, 0), again.text
 
 
+def test_who_serves_is_not_stopped_to_be_repaired(playbook, look, main):
+    secret = "/opt/protostar/services/nest-green/secrets/redis_password"
+    before = started(look())
+    main.check_output(f"chmod 0644 {secret}")
+    try:
+        run = playbook("main", "--tags", "nest")
+    finally:
+        main.check_output(f"chmod 0400 {secret}")
+    assert (run.code, run.total("changed")) == (0, 0), run.text
+    assert "nest-green is not as it was released" in run.text
+    assert "deploy -e app=nest" in run.text
+    assert started(look()) == before
+
+
+def rows(table):
+    """What a table shows, each row by the headings; two spaces part two cells."""
+    heading, *lines = (re.split(r"  +", line) for line in table.strip().splitlines())
+    return [dict(zip(heading, line, strict=False)) for line in lines]
+
+
 def test_status_shows_every_container_healthy(playbook, tmp_path):
     run = playbook("status", status_output=str(tmp_path / "status.txt"))
     assert run.code == 0, run.text
-    heading, *rows = (tmp_path / "status.txt").read_text().splitlines()
-    cells = [re.split(r"  +", row) for row in rows]
-    columns = re.split(r"  +", heading)
-    shown = [dict(zip(columns, row, strict=False)) for row in cells]
+    containers, apps = (tmp_path / "status.txt").read_text().split("\n\n")
+    shown = rows(containers)
     assert {(row["host"], row["container"]) for row in shown} == {
         (host, name) for host, names in HOSTS.items() for name in names
     }
     assert [row for row in shown if (row["state"], row["health"]) != ("running", "healthy")] == []
     assert all(row["version"] for row in shown)
+    assert {(row["app"], row["colour"], row["role"], row["health"]) for row in rows(apps)} == {
+        (app, "green", "live", "healthy") for app in ("fastapi", "frontend", "nest")
+    }

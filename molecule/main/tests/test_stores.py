@@ -21,12 +21,12 @@ def psql(main):
 
 
 @pytest.fixture
-def redis(main):
+def redis(main, live):
     """Send commands to Redis as the application nest; its password is in no command line."""
 
     def send(*commands):
         lines = "; ".join(f"echo {command}" for command in commands)
-        secret = "/opt/protostar/services/nest/secrets/redis_password"
+        secret = f"/opt/protostar/services/{live('nest')}/secrets/redis_password"
         sent = main.check_output(f"(echo AUTH nest $(cat {secret}); {lines}) | docker exec -i redis redis-cli")
         return sent.splitlines()[1:]
 
@@ -87,9 +87,9 @@ def test_postgres_is_tuned_to_its_memory(main, psql):
     assert psql("SHOW data_checksums").stdout.strip() == "on"
 
 
-def test_a_user_owns_its_database_and_nothing_more(main, psql):
+def test_a_user_owns_its_database_and_nothing_more(main, psql, live):
     def attempt(statement):
-        return main.run("docker exec fastapi python3 -c %s %s 2>&1", AS_APPLICATION, statement).stdout
+        return main.run(f"docker exec {live('fastapi')} python3 -c %s %s 2>&1", AS_APPLICATION, statement).stdout
 
     assert "fastapi" in attempt("SELECT current_user")
     assert "permission denied" in attempt("CREATE ROLE other SUPERUSER")

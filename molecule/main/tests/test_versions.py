@@ -26,7 +26,7 @@ REFUSALS = {
     ),
     "more memory than there is": (
         "main", {"pgvector_memory_mb": 1000000},
-        ["memory limits", "pgvector           1000000 MiB", "2 of fastapi", "available", "preflight_memory_factor"],
+        ["memory limits", "pgvector           1000000 MiB", "fastapi-blue", "available", "preflight_memory_factor"],
     ),
     "more cores than there are": (
         "sub", {"loki_cpus": 1000},

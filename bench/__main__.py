@@ -9,12 +9,13 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from . import cases, machine, memory, on_lab, overhead, report
+from . import cases, edge, flip, machine, memory, on_lab, overhead, plot, releases, report
 from .cases import Case
 from .measure import ROOT, BenchError, interleaved, output, playbook_seconds
 from .report import Row
 
 RESULT = ROOT / "build/bench.json"
+PICTURE = ROOT / "docs/images/release.svg"
 FIRST_UP = ROOT / "build/lab/first-up.json"
 HOST_RUNS = 5
 
@@ -81,6 +82,28 @@ def stack() -> tuple[list[str], dict[str, Any]]:
     return [memory.table(used), overhead.table(lost)], details
 
 
+def colours(runs: int) -> tuple[list[Row], list[str], dict[str, Any]]:
+    """Measure releases in the lab and the edge on rigs of its own, and draw a flip beside a reload."""
+    say(f"releases, rollbacks and flips of nest in the lab: {runs} runs of each")
+    released = releases.measure(runs)
+    say(f"{flip.FLIPS} switches on a rig of its own: one write to the edge, and an include with a reload")
+    switched = flip.measure()
+    say("throughput of nginx with and without the choice of the colour")
+    chosen = edge.measure()
+    plot.write(
+        PICTURE,
+        [[releases.panel(released)], flip.panels(switched)],
+        "Requests by colour, and how long each took",
+        "By `make bench`, on one small machine that bears the whole lab. Green is the colour that was live before.",
+    )
+    details = {
+        "releases": releases.details(released),
+        "flips": flip.details(switched),
+        "edge": [asdict(cost) for cost in chosen],
+    }
+    return releases.rows(released), [flip.table(switched), releases.table(released), edge.table(chosen)], details
+
+
 def measure(runs: int) -> tuple[list[Row], dict[str, Any]]:
     """Measure everything that takes time on a lab that is up; leave it as it was."""
     say("bringing the usual style up to what this checkout says, which also opens the connections")
@@ -110,6 +133,7 @@ def main() -> int:
         playbook_seconds(cases.UP, changed=None)
         tables, taken = stack()
         rows, details = measure(options.runs)
+        more_rows, more_tables, more_details = colours(options.runs)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -117,8 +141,9 @@ def main() -> int:
         print("bench: interrupted; nothing was written.", file=sys.stderr)
         return 130
     facts |= {"load_after": machine.load(), "when": datetime.now(timezone.utc).isoformat(timespec="seconds")}
-    report.write(RESULT, [*first, *rows], facts, details | taken)
-    print("\n\n".join([report.table([*first, *rows]), *tables]))
+    rows = [*first, *rows, *more_rows]
+    report.write(RESULT, rows, facts, details | taken | more_details)
+    print("\n\n".join([report.table(rows), *tables, *more_tables]))
     print(f"\nMeasured {facts['when']} on {report.sentence(facts)}.\nAll figures: {RESULT.relative_to(ROOT)}")
     return 0
 

@@ -43,7 +43,8 @@ class Releasing:
         self._ledger = ledger
         self._parameters = parameters
         self._check = check
-        self._owner = parameters["owner"] or "somebody"
+        # As long as a name is; the lease holds it.
+        self._owner = (parameters["owner"] or "somebody")[:200]
 
     def _described(self) -> list[App]:
         apps = [app(entry, self._parameters["lock"]) for entry in self._parameters["apps"]]

@@ -30,7 +30,7 @@ options:
       - V(converged) repairs what is live and its standby, releases applications that never were, and tells in
         RV(pending) what is described otherwise than it was released. It changes no live colour.
       - V(rolled_back) leads the requests back to the standby, or to O(release). Without O(apps) all applications of the
-        last release go back.
+        last release go back. What was rolled back from is the standby then, so that a second call goes forward again.
       - V(promoted) gives a release that waits in its canary all requests, or with O(final) gives up the standby.
       - V(aborted) takes back a release that waits or was interrupted.
       - V(resumed) finishes a release that was interrupted.
@@ -84,7 +84,9 @@ options:
         description: Port on which the replicas listen.
         type: int
       migrate:
-        description: A command that is run once in the new image before it starts, with its environment and secrets.
+        description:
+          - A command that is run once in the new image before it starts, with its environment and secrets.
+          - As in Compose it takes the place of the image's command, and the image's entrypoint stays.
         type: dict
         suboptions:
           command:

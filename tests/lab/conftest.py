@@ -7,8 +7,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 STATE = Path(__file__).parents[2] / "build/lab/images.json"
+
+
+def pytest_configure():
+    init_plugin_loader([str(Path(__file__).parents[2] / ".ansible/collections")])
 
 
 def docker(*arguments, check=True):

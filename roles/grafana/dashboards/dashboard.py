@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panels import LOKI, PROMETHEUS, Json
+from panels import BLUE, LOKI, PROMETHEUS, Json
 
 COLUMNS = 24
 # The dashboard schema that Grafana 12 writes; older ones it migrates, newer ones it does not know.
@@ -38,9 +38,22 @@ def text(name: str, label: str) -> Json:
     return {"type": "textbox", "name": name, "label": label, "query": "", "current": {"text": "", "value": ""}}
 
 
+def annotation(name: str, expr: str, told: str) -> Json:
+    """Mark where an expression has a value; `told` is what is said there, with labels as `{{name}}`."""
+    return {
+        "name": name,
+        "datasource": PROMETHEUS,
+        "enable": True,
+        "iconColor": BLUE,
+        "expr": expr,
+        "step": "1m",
+        "titleFormat": told,
+    }
+
+
 def dashboard(
     name: str, title: str, description: str, rows: list[tuple[str, int, list[Json]]], *,
-    variables: tuple[Json, ...] = (), since: str = "now-3h",
+    variables: tuple[Json, ...] = (), annotations: tuple[Json, ...] = (), since: str = "now-3h",
 ) -> Json:  # fmt: skip
     """Lay panels out: each row has a title, a height and panels, which share its width or bring their own."""
     panels: list[Json] = []
@@ -70,6 +83,6 @@ def dashboard(
         "links": [{"type": "dashboards", "title": "Dashboards", "tags": ["protostar"], "asDropdown": True,
                    "keepTime": True, "includeVars": False, "icon": "external link"}],
         "templating": {"list": list(variables)},
-        "annotations": {"list": []},
+        "annotations": {"list": list(annotations)},
         "panels": [{"id": index, **panel} for index, panel in enumerate(panels, start=1)],
     }  # fmt: skip

@@ -1,9 +1,13 @@
 """What nginx shows of the services beside it, to whom, and what the other machine may reach."""
 
+import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from passlib.hash import sha512_crypt
 
 SITE = {
@@ -15,6 +19,7 @@ SITE = {
         {"path": "/grafana/", "service": "grafana:3000"},
     ],
 }
+APPS = {"shop": {"port": 3000, "green": ["10.0.0.1", "10.0.0.2"], "blue": ["10.0.0.5"]}}
 USERS = [{"name": "operator", "password": "pass:word"}, {"name": "guest", "password": "pass:word"}]
 PEER = {
     "nginx_peer_publish": "10.0.0.1:9443",
@@ -69,7 +74,7 @@ def test_only_hashes_of_passwords_are_written(render, file):
 
 def test_without_users_nothing_is_mounted_for_them(render):
     [service] = [entry for name, entry in render("nginx")["compose"]["services"].items() if name == "nginx"]
-    assert [volume for volume in service["volumes"] if "secrets" in volume] == []
+    assert [volume for volume in service["volumes"] if "users" in volume] == []
 
 
 def test_the_door_for_the_other_machine_wants_its_certificate(render, file):
@@ -90,9 +95,114 @@ def test_there_is_no_door_by_default(render, file):
 
 def test_requests_are_counted_where_users_come_in_and_nowhere_else(render, file):
     arguments = render("nginx", nginx_sites=[SITE], nginx_users=USERS, **PEER)
-    locations = blocks(file(arguments, "config/sites.conf"))
-    assert all("js_header_filter metrics.count;" in block for block in locations.values())
-    assert "js_header_filter" not in file(arguments, "config/peers.conf")
+    # Whoever logs a request counts it.
+    assert '"colour":"$edge_finished"' in file(arguments, "config/nginx.conf")
+    assert "access_log" not in file(arguments, "config/sites.conf")
+    assert "access_log off;" in file(arguments, "config/peers.conf")
+
+
+def colours(render, file, **location):
+    site = {"server_name": "shop.example.com", "locations": [{"path": "/shop/", "app": "shop", **location}]}
+    return file(render("nginx", nginx_apps=APPS, nginx_sites=[site]), "config/sites.conf")
+
+
+def test_an_app_is_answered_by_the_chosen_colour(render, file):
+    block = blocks(colours(render, file, uri="/"))["/shop/"]
+    assert "set $edge_app shop;" in block
+    assert "proxy_pass http://shop-$edge_colour$edge_alone;" in block
+    assert block.index("$edge_colour = refused") < block.index("rewrite")
+
+
+def test_both_colours_are_declared_and_answer_for_each_other_only_on_demand(render, file):
+    arguments = render("nginx", nginx_apps={**APPS, "safe": {**APPS["shop"], "failover": True}})
+    upstreams = dict(re.findall(r"upstream (\S+) \{(.*?)\}", file(arguments, "config/apps.conf"), re.DOTALL))
+    declared = {f"{app}-{colour}" for app in ("shop", "safe") for colour in ("green", "blue")}
+    assert set(upstreams) == declared | {f"{name}-alone" for name in declared}
+    servers = re.findall(r"server (\S+?)( [^;]*)?;", upstreams["shop-green"])
+    assert [address for address, _ in servers] == ["10.0.0.1:3000", "10.0.0.2:3000"]
+    assert "backup" not in upstreams["shop-green"]
+    assert re.findall(r"server (\S+) backup;", upstreams["safe-green"]) == ["10.0.0.5:3000"]
+    # A preview of a colour that is down must not be answered by the other one.
+    assert "backup" not in upstreams["safe-green-alone"]
+
+
+def test_apps_reach_each_other_without_the_prefix(render, file):
+    block = blocks(file(render("nginx", nginx_apps=APPS), "config/apps.conf"))["/shop/"]
+    assert 'rewrite "^/shop/(.*)$" "/$1" break;' in block
+    assert "proxy_pass http://shop-$edge_colour$edge_alone;" in block
+
+
+def test_uploads_grpc_and_old_files_pass_as_they_should(render, file):
+    assert "proxy_request_buffering off;" in colours(render, file, request_buffering=False)
+    assert "grpc_pass grpc://shop-$edge_colour$edge_alone;" in colours(render, file, grpc=True)
+    assert "proxy_" not in blocks(colours(render, file, grpc=True))["/shop/"]
+    assets = blocks(colours(render, file, assets=True))
+    assert "error_page 404 = @shop-other;" in assets["/shop/"]
+    assert set(assets) == {"/shop/", "@shop-other", "@shop-none"}
+
+
+def test_the_preview_secret_is_not_on_the_host(render, file):
+    arguments = render("nginx", nginx_preview_secret="let me see")
+    assert "let me see" not in json.dumps(arguments)
+    known = json.loads(file(arguments, "secrets/preview/preview.json"))
+    assert known == {"sha256": hashlib.sha256(b"let me see").hexdigest()}
+    assert json.loads(file(render("nginx"), "secrets/preview/preview.json")) == {"sha256": ""}
+
+
+def test_every_change_of_the_configuration_changes_its_digest(render, file):
+    digests = [
+        file(render("nginx", **variables), "config/digest")
+        for variables in ({}, {"nginx_apps": APPS}, {"nginx_config_extra": "# more"})
+    ]
+    assert len(set(digests)) == len(digests)
+    assert digests[0].strip() in file(render("nginx"), "config/digest.conf")
+
+
+@pytest.mark.parametrize(("image", "known"), [("nginx:1.27.4", True), ("nginx:1.26.3", False), ("nginx:1", False)])
+def test_idle_connections_outlive_a_reload_where_nginx_can_do_that(render, file, image, known):
+    text = file(render("nginx", nginx_image=image), "config/nginx.conf")
+    assert ("keepalive_min_timeout 75s;" in text) is known
+
+
+@pytest.fixture
+def faults():
+    """Return a function that gives what the role refuses of the variables."""
+    path = Path(__file__).parents[3] / "roles/nginx"
+    own = DataLoader().load_from_file(str(path / "vars/main.yml"), trusted_as_template=True)
+
+    def faults(**variables):
+        context = {"nginx_sites": [], "nginx_peer_locations": [], "nginx_apps": APPS, **variables}
+        context["ansible_search_path"] = [str(path)]
+        return Templar(loader=DataLoader(), variables=context).template(own["__nginx_faults"])
+
+    return faults
+
+
+def shop(site=None, **location):
+    return [{"server_name": "a.test b.test", "directives": site or [], "locations": [{"path": "/shop/", **location}]}]
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"nginx_sites": shop(app="shop")}, ""),
+        (
+            {"nginx_sites": shop(app="chop")},
+            "the location /shop/ of a.test leads to the app chop, which",
+        ),
+        ({"nginx_sites": shop(upstream="shop", assets=True)}, "the location /shop/ of a.test has assets or grpc"),
+        ({"nginx_sites": shop(app="shop", directives=["access_log off"])}, "sets access_log"),
+        ({"nginx_sites": shop(app="shop", site=["access_log  off"])}, "sets access_log"),
+        ({"nginx_apps": {"Shop": APPS["shop"]}}, "nginx_apps.Shop: a name has at most 31"),
+        ({"nginx_apps": {"shop": {**APPS["shop"], "blue": []}}}, "nginx_apps.shop wants port and the addresses"),
+        ({"nginx_apps": {"shop": {"green": ["10.0.0.1"]}}}, "nginx_apps.shop wants port and the addresses"),
+        ({"nginx_peer_locations": [{"path": "/", "app": "shop"}]}, "only sites choose a colour"),
+    ],
+)
+def test_what_nginx_would_not_do_as_meant_is_refused_in_one_sentence(faults, variables, sentence):
+    said = faults(**variables)
+    assert len(said.splitlines()) == bool(sentence)
+    assert sentence in said
 
 
 def test_no_exporter_where_nobody_watches(render):

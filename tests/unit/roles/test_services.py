@@ -53,11 +53,12 @@ def test_files_are_mounted_as_directories(arguments):
 def test_a_secret_belongs_to_the_user_that_reads_it(arguments):
     for secret in arguments.get("secrets", []):
         readers = [
-            service["user"]
+            # A service without one is started by root.
+            service.get("user", "0")
             for service in arguments["compose"]["services"].values()
             if any(secret["dest"].startswith(source.removeprefix("./") + "/") for source in sources(service))
         ]
-        assert [reader.partition(":")[0] for reader in readers] == [str(secret["owner"])]
+        assert [reader.partition(":")[0] for reader in readers] == [str(secret.get("owner", 0))]
 
 
 def test_no_secret_is_outside_the_secrets(arguments):
@@ -226,43 +227,3 @@ def test_prometheus_rules_come_from_every_directory_and_the_last_wins(render, fi
     rules = [entry["dest"] for entry in arguments["files"] if entry["dest"].startswith("config/rules/")]
     assert rules == ["config/rules/a.yml", "config/rules/b.yml"]
     assert file(arguments, "config/rules/b.yml") == "groups: [] # two {{ $labels.instance }}\n"
-
-
-def test_an_app_is_what_its_definition_says(render):
-    definition = {
-        "image": "shop:2",
-        "port": 3000,
-        "networks": ["protostar-edge", "protostar-data"],
-        "address": "10.201.1.41",
-        "user": 1234,
-        "environment": {"PRICE": "5$", "PASSWORD_FILE": "/run/secrets/password"},
-        "secrets": {"password": "hidden"},
-        "volumes": {"uploads": "/srv/uploads"},
-        "command": ["serve", "--all"],
-        "healthcheck": {"test": ["CMD", "true"]},
-    }
-    arguments = render("app", app_name="shop", app_definition=definition)
-    service = arguments["compose"]["services"]["shop"]
-    assert service["networks"] == {"protostar-edge": {"ipv4_address": "10.201.1.41"}, "protostar-data": {}}
-    assert service["environment"] == {"PORT": "3000", "PRICE": "5$$", "PASSWORD_FILE": "/run/secrets/password"}
-    assert service["volumes"] == ["./secrets:/run/secrets:ro", "uploads:/srv/uploads"]
-    assert service["command"] == ["serve", "--all"]
-    assert service["healthcheck"] == definition["healthcheck"]
-    assert arguments["compose"]["volumes"] == {"uploads": {"name": "protostar-shop-uploads"}}
-    assert arguments["secrets"] == [{"dest": "secrets/password", "content": "hidden", "owner": 1234}]
-
-
-def test_an_app_without_secrets_mounts_none(render):
-    arguments = render("app")
-    assert "volumes" not in arguments["compose"]["services"]["shop"]
-    assert arguments["secrets"] == []
-
-
-def test_the_defaults_of_an_app_are_those_of_its_specification():
-    options = yaml.safe_load((ROOT / "roles/app/meta/argument_specs.yml").read_text())["argument_specs"]["main"][
-        "options"
-    ]
-    stated = {
-        name: option["default"] for name, option in options["app_definition"]["options"].items() if "default" in option
-    }
-    assert yaml.safe_load((ROOT / "roles/app/vars/main.yml").read_text())["__app_defaults"] == stated

@@ -4,7 +4,7 @@ import { config } from './config.js';
 
 const STREAM = 'jobs';
 /** With no worker the queue must not fill Redis, which never evicts here. */
-const MAXIMUM_QUEUED = 1000;
+const MAXIMUM_QUEUED = 10_000;
 
 export interface Job {
   text: string;

@@ -138,7 +138,7 @@ class Rollout(Steps):
     def _ended(self, colours: Mapping[str, str]) -> dict[str, Any]:
         try:
             return self._drained(colours)
-        except EdgeUnavailable:
+        except EdgeStopped:
             return {}
 
     def _restore(self, name: str, move: Move) -> None:

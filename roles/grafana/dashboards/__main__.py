@@ -13,8 +13,9 @@ from nginx import NGINX
 from overview import OVERVIEW
 from postgresql import POSTGRESQL
 from redis import REDIS
+from releases import RELEASES
 
-ALL = (OVERVIEW, HOST, CONTAINERS, NGINX, POSTGRESQL, REDIS, LOKI_DASHBOARD, MINIO, LOGS, MONITORING)
+ALL = (OVERVIEW, HOST, CONTAINERS, NGINX, RELEASES, POSTGRESQL, REDIS, LOKI_DASHBOARD, MINIO, LOGS, MONITORING)
 FILES = {
     f"{content['uid'].removeprefix('protostar-')}.json": json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     for content in ALL

@@ -1,12 +1,11 @@
-"""The door of a machine: rate, errors and latency of each application and of its colours, and connections."""
+"""The door of a machine: rate, errors and latency of each application, and connections."""
 
-from dashboard import annotation, dashboard, variable
-from panels import BLUE, BY_STATUS, GREEN, LOKI, RED, YELLOW, lines, logs, query, series, stat, states
+from dashboard import dashboard, variable
+from panels import BY_STATUS, GREEN, LOKI, RED, YELLOW, lines, logs, query, series, stat
 
 HERE = 'instance="$instance"'
 LINES = [lines("Lines of nginx", "&var-host=$instance&var-service=nginx")]
 SLOW = ((None, GREEN), (0.5, YELLOW), (1, RED))
-COLOURED = ', colour!=""'
 ERRORS = ((None, GREEN), (0.01, YELLOW), (0.05, RED))
 
 
@@ -14,11 +13,6 @@ def requests(by: str = "", extra: str = "") -> str:
     """Return requests per second."""
     group = f" by ({by})" if by else ""
     return f"sum{group} (rate(protostar_nginx_requests_total{{{HERE}{extra}}}[$__rate_interval]))"
-
-
-def under_way(kinds: str, by: str) -> str:
-    """Return how much of these kinds is under way."""
-    return f'sum by ({by}) (protostar_nginx_in_flight{{{HERE}, kind=~"{kinds}"}})'
 
 
 def latency(quantile: float, by: str = "") -> str:
@@ -69,24 +63,6 @@ NGINX = dashboard(
             series("Mean latency by application", "Mean time of a request.",
                    query(f"{spent('sum', 'app')} / {spent('count', 'app')}", "{{app}}"), unit="s", links=LINES),
         ]),
-        ("Colours", 8, [
-            states("Live colour", "Where each application leads everybody, but for a canary and previews.",
-                   query(f'protostar_nginx_live{{{HERE}, colour="green"}}', "{{app}}"),
-                   mappings={"1": ("green", GREEN), "0": ("blue", BLUE)}),
-            series("Requests by colour", "Requests answered by each colour of the applications.",
-                   query(requests("app, colour", COLOURED), "{{app}} {{colour}}"),
-                   unit="reqps", stack=True, links=LINES),
-            series("Server errors by colour", "Share of requests answered with 5xx.",
-                   query(f"""({requests('app, colour', COLOURED + ', status="5xx"')}"""
-                         f" or 0 * {requests('app, colour', COLOURED)}) / {requests('app, colour', COLOURED)}",
-                         "{{app}} {{colour}}"), unit="percentunit", steps=ERRORS, links=LINES),
-        ]),
-        ("", 8, [
-            series("Under way by colour", "Requests that are being answered, without WebSockets and event streams.",
-                   query(under_way("http", "app, colour"), "{{app}} {{colour}}")),
-            series("WebSockets and event streams by colour", "Sessions that are open.",
-                   query(under_way("websocket|stream", "app, colour, kind"), "{{app}} {{colour}} {{kind}}")),
-        ]),
         ("Connections and errors", 9, [
             series("Connections by state", "What the open connections do.",
                    query(f"nginx_connections_reading{{{HERE}}}", "reading"),
@@ -101,6 +77,4 @@ NGINX = dashboard(
         ]),
     ],
     variables=(variable("instance", "Machine", "nginx_up"),),
-    annotations=(annotation("Changes of colours", f"changes(protostar_nginx_generation{{{HERE}}}[1m]) > 0",
-                            "Colours or a canary changed"),),
 )  # fmt: skip

@@ -63,9 +63,13 @@ class Releasing:
         state = self._ledger.apps()[made.name]
         return self._host.replaced(made, state.live)
 
-    def _live_digest(self, name: str) -> str | None:
+    def _live(self, name: str) -> App | None:
+        """Return what is live of an application."""
         state = self._ledger.apps().get(name)
-        described = self._ledger.kept(state.slots[state.live].release, name) if state else None
+        return self._ledger.kept(state.slots[state.live].release, name) if state else None
+
+    def _live_digest(self, name: str) -> str | None:
+        described = self._live(name)
         return described.digest if described else None
 
     def _move(self, name: str) -> Move:
@@ -92,8 +96,7 @@ class Releasing:
         return Rollout(self._host, self._ledger, lease, entry).run()
 
     def _image(self, name: str) -> str:
-        state = self._ledger.apps().get(name)
-        described = self._ledger.kept(state.slots[state.live].release, name) if state else None
+        described = self._live(name)
         return described.image if described else "nothing"
 
     def _is(self, entry: Entry, apps: Iterable[App]) -> bool:

@@ -15,12 +15,11 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.protostar.platform.plugins.module_utils._composefile import merge
+from ansible_collections.protostar.platform.plugins.module_utils._composefile import merge, size
 
 ROLES = Path(__file__).parents[2] / "roles"
 SERVICE = "protostar.platform.service"
 BLUEGREEN = "protostar.platform.bluegreen"
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def containers(
@@ -103,23 +102,10 @@ def describe(service: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "service": name,
             "container": str(entry.get("container_name") or name),
             "image": str(entry["image"]),
-            "memory": read_bytes(entry.get("mem_limit") or 0),
+            "memory": size(entry.get("mem_limit") or 0),
             "cpus": float(entry.get("cpus") or 0),
             "read_only": bool(entry.get("read_only")),
         }
-
-
-def read_bytes(size: object) -> int:
-    """Read a size as the Compose specification writes it: a number of bytes, or one with a binary unit.
-
-    Raises:
-        ValueError: It is none.
-
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", str(size).strip().lower())
-    if not found:
-        raise ValueError(f"'{size}' is not a size such as 512m or 2g")
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def split(image: str) -> dict[str, str]:

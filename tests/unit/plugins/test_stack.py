@@ -77,7 +77,7 @@ def test_a_role_that_cannot_be_evaluated_is_named():
     [("512m", 512 * MIB), ("1.5g", 1536 * MIB), ("2GB", 2048 * MIB), ("64 kb", 65536), (1024, 1024), ("7b", 7)],
 )
 def test_a_size_is_read_as_compose_reads_it(size, number):
-    assert _stack.read_bytes(size) == number
+    assert _stack.size(size) == number
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ check, health) are answered too. Called as mc, which MinIO's images bring, it wr
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -44,8 +46,12 @@ class Handler(BaseHTTPRequestHandler):
         answers = SERVICES[self.name]["get"]
         if path in METRICS_PATHS:
             self.answer(200, metrics(self.name, Handler.requests), "text/plain; version=0.0.4; charset=utf-8")
+        elif path in answers and self.headers.get("Upgrade", "").lower() == "websocket":
+            self.upgrade()
         elif path in answers:
             self.answer_value(answers[path])
+        elif path == "/stand-in/headers":
+            self.answer_value(dict(self.headers.items()))
         elif path == "/":
             self.answer(200, page(self.name), "text/html; charset=utf-8")
         else:
@@ -64,6 +70,17 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(204, "", "text/plain")
         else:
             self.answer_value(answers[path])
+
+    def upgrade(self) -> None:
+        """Open a WebSocket, say one text, and end it, which is enough to see one through a proxy."""
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        self.wfile.write(b"\x81\x08stand-in" + b"\x88\x00")
+        self.close_connection = True
 
     def answer_value(self, value: object, status: int = 200) -> None:
         """Send text as it is, anything else as JSON."""

@@ -4,6 +4,7 @@ import pytest
 
 MACHINES = ["protostar-main", "protostar-sub", "protostar-relay", "protostar-router", "protostar-client"]
 PUBLIC_ADDRESS = "198.18.0.10"
+RELAY_ADDRESS = "198.18.0.20"
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -35,9 +36,24 @@ def test_home_cannot_be_reached_from_the_internet_but_through_the_router(machine
     assert client.run("timeout 3 bash -c 'exec 3<>/dev/tcp/198.19.0.10/22'").rc != 0
 
 
-@pytest.mark.parametrize("name", ["www", "api", "ops"])
-def test_the_client_finds_the_public_names(machine, name):
-    assert machine("protostar-client").run(f"getent ahostsv4 {name}.protostar.test").stdout.split()[0] == PUBLIC_ADDRESS
+@pytest.mark.parametrize(
+    ("name", "address"), [("www", PUBLIC_ADDRESS), ("api", PUBLIC_ADDRESS), ("ops", RELAY_ADDRESS)]
+)
+def test_the_client_finds_the_public_names(machine, name, address):
+    assert machine("protostar-client").run(f"getent ahostsv4 {name}.protostar.test").stdout.split()[0] == address
+
+
+@pytest.mark.parametrize(("name", "address"), [("home", PUBLIC_ADDRESS), ("ops", RELAY_ADDRESS)])
+def test_the_public_dns_knows_the_lines(machine, name, address):
+    assert machine("protostar-relay").run(f"getent ahostsv4 {name}.protostar.test").stdout.split()[0] == address
+
+
+def test_the_public_dns_knows_the_rest_of_the_world(machine):
+    # Whatever this machine's package mirror is called, the relay has to find it.
+    mirror = machine("protostar-relay").check_output(
+        "apt-get indextargets --format '$(SITE)' | head -n 1 | sed -E 's,^[a-z]+://([^/:]+).*,\\1,'"
+    )
+    assert machine("protostar-relay").run(f"getent ahosts {mirror}").rc == 0, mirror
 
 
 def test_main_reaches_the_registry_of_the_lab(machine):

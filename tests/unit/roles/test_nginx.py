@@ -20,6 +20,7 @@ SITE = {
     ],
 }
 APPS = {"shop": {"port": 3000, "green": ["10.0.0.1", "10.0.0.2"], "blue": ["10.0.0.5"]}}
+PROXY = {"nginx_publish_proxy": "8443", "nginx_proxy_sources": ["192.0.2.7", "10.202.0.1"]}
 USERS = [{"name": "operator", "password": "pass:word"}, {"name": "guest", "password": "pass:word"}]
 PEER = {
     "nginx_peer_publish": "10.0.0.1:9443",
@@ -91,6 +92,48 @@ def test_there_is_no_door_by_default(render, file):
     arguments = render("nginx")
     assert "peers.conf" not in file(arguments, "config/nginx.conf")
     assert [entry["dest"] for entry in arguments["files"] + arguments["secrets"] if "peer" in entry["dest"]] == []
+
+
+def servers(text):
+    """The server blocks of a configuration, by what they listen on."""
+    return {block.split(";")[0]: block for block in text.split("server {\n  listen ")[1:]}
+
+
+def test_what_a_relay_tells_counts_on_its_own_line_only(render, file):
+    arguments = render("nginx", nginx_sites=[SITE], nginx_users=USERS, **PROXY)
+    [(_, plain), (line, relayed)] = [
+        (listen, block)
+        for listen, block in servers(file(arguments, "config/sites.conf")).items()
+        if "ssl_certificate" in block
+    ]
+    assert {"ssl", "proxy_protocol"} <= set(line.split())
+    assert re.findall(r"set_real_ip_from (\S+);", relayed) == PROXY["nginx_proxy_sources"]
+    assert blocks(relayed) == blocks(plain)
+    everything = "".join(entry["content"] for entry in arguments["files"])
+    assert everything.count("real_ip_header") == 1
+    assert "real_ip" not in plain
+    # What anybody can send.
+    assert "$proxy_protocol_" not in everything
+
+
+def test_the_line_of_a_relay_is_published_where_it_is_wanted(render, file):
+    arguments = render(
+        "nginx", nginx_sites=[SITE], nginx_users=USERS, **{**PROXY, "nginx_publish_proxy": "10.0.0.1:1443"}
+    )
+    [published] = [port for port in arguments["compose"]["services"]["nginx"]["ports"] if port.startswith("10.0.0.1")]
+    inside = published.rpartition(":")[2]
+    listening = [line for line in servers(file(arguments, "config/sites.conf")) if "proxy_protocol" in line]
+    assert [line.split()[0] for line in listening] == [inside]
+    plain = render("nginx", nginx_sites=[SITE], nginx_users=USERS)
+    assert [port for port in plain["compose"]["services"]["nginx"]["ports"] if port.endswith(inside)] == []
+    assert "proxy_protocol" not in "".join(entry["content"] for entry in plain["files"])
+
+
+def test_a_socket_that_a_site_asks_for_is_not_doubled(render, file):
+    site = {**SITE, "directives": ["listen 9000 ssl default_server", "keepalive_timeout 5s"]}
+    text = file(render("nginx", nginx_sites=[site], nginx_users=USERS, **PROXY), "config/sites.conf")
+    assert text.count("listen 9000") == 1
+    assert text.count("keepalive_timeout 5s") == 2
 
 
 def test_requests_are_counted_where_users_come_in_and_nowhere_else(render, file):
@@ -168,11 +211,12 @@ def test_idle_connections_outlive_a_reload_where_nginx_can_do_that(render, file,
 def faults():
     """Return a function that gives what the role refuses of the variables."""
     path = Path(__file__).parents[3] / "roles/nginx"
-    own = DataLoader().load_from_file(str(path / "vars/main.yml"), trusted_as_template=True)
+    own = {}
+    for name in ("defaults/main.yml", "vars/main.yml"):
+        own |= DataLoader().load_from_file(str(path / name), trusted_as_template=True)
 
     def faults(**variables):
-        context = {"nginx_sites": [], "nginx_peer_locations": [], "nginx_apps": APPS, **variables}
-        context["ansible_search_path"] = [str(path)]
+        context = {**own, "nginx_apps": APPS, "ansible_search_path": [str(path)], **variables}
         return Templar(loader=DataLoader(), variables=context).template(own["__nginx_faults"])
 
     return faults
@@ -202,6 +246,88 @@ def shop(site=None, **location):
 def test_what_nginx_would_not_do_as_meant_is_refused_in_one_sentence(faults, variables, sentence):
     said = faults(**variables)
     assert len(said.splitlines()) == bool(sentence)
+    assert sentence in said
+
+
+def listening(*listens):
+    """A server of one's own, in the http block."""
+    return {"nginx_config_extra": "server {\n" + "".join(f"  listen {listen};\n" for listen in listens) + "}"}
+
+
+ADDED = {"nginx_sites": shop(app="shop", site=["listen 8443 ssl"])}
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (PROXY, ""),
+        ({**PROXY, "nginx_publish_proxy": "[::1]:8443"}, ""),
+        # Sockets of the host.
+        ({**PROXY, "nginx_publish_proxy": "443"}, "nginx_publish_proxy and nginx_publish_https both take port 443"),
+        ({**PROXY, "nginx_publish_proxy": "80"}, "nginx_publish_proxy and nginx_publish_http both take port 80"),
+        (
+            {**PROXY, **PEER, "nginx_publish_proxy": "0.0.0.0:9443"},
+            "nginx_publish_proxy and nginx_peer_publish both take port 9443",
+        ),
+        ({**PROXY, "nginx_publish_proxy": "10.0.0.2:443"}, "nginx_publish_proxy and nginx_publish_https both"),
+        ({**PROXY, "nginx_publish_proxy": "[::]:443"}, "nginx_publish_proxy and nginx_publish_https both"),
+        ({**PROXY, "nginx_publish_proxy": "10.0.0.2:443", "nginx_publish_https": "10.0.0.1:443"}, ""),
+        ({**PROXY, "nginx_publish_proxy": "[fd00::1]:443", "nginx_publish_https": "[fd00::2]:443"}, ""),
+        (
+            {**PROXY, "nginx_publish_proxy": "[fd00::1]:443", "nginx_publish_https": "[fd00::1]:443"},
+            "both take port 443",
+        ),
+        (
+            {**PROXY, "nginx_publish_proxy_http": "80"},
+            "nginx_publish_proxy_http and nginx_publish_http both take port 80",
+        ),
+        ({**PROXY, "nginx_publish_proxy_http": "8081"}, ""),
+        ({"nginx_publish_proxy_http": "8081"}, "nginx_publish_proxy_http wants nginx_proxy_sources"),
+        ({**PROXY, "nginx_publish_proxy_http": "8081", **listening("8081")}, "Port 8081 of nginx"),
+        ({**PROXY, "nginx_publish_proxy": "relay"}, "nginx_publish_proxy is relay, which is not [address:]port"),
+        # Sockets of nginx.
+        ({**PROXY, **listening("8443 ssl")}, "Port 8443 of nginx would have the PROXY protocol for some"),
+        ({**PROXY, **listening("127.0.0.1:8443")}, "Port 8443 of nginx"),
+        ({**PROXY, **listening("[::]:8443 ssl", "8443 quic")}, "Port 8443 of nginx"),
+        ({**PROXY, **ADDED}, "Port 8443 of nginx"),
+        (ADDED, ""),
+        ({**PROXY, **listening("8443 quic")}, ""),
+        ({**PROXY, **listening("8443 proxy_protocol", "443 ssl", "9000")}, ""),
+        (listening("443 ssl proxy_protocol"), "Port 443 of nginx"),
+        (listening("*:443 proxy_protocol"), "Port 443 of nginx"),
+        (listening("127.0.0.1 proxy_protocol"), "Port 80 of nginx"),
+        (listening("[::1]  proxy_protocol"), "Port 80 of nginx"),
+        (listening("8080 proxy_protocol"), "Port 8080 of nginx"),
+        (listening("8085-8095 proxy_protocol"), "Port 8090 of nginx"),
+        (listening('"8080" proxy_protocol'), "Port 8080 of nginx"),
+        (listening("unix:/run/protostar/edge.sock proxy_protocol"), "unix:/run/protostar/edge.sock of nginx"),
+        ({**PEER, **listening("9443\n    proxy_protocol")}, "Port 9443 of nginx"),
+        (listening("9443 proxy_protocol"), ""),
+        (listening("9000 proxy_protocol", "10.0.0.1:9000"), "Port 9000 of nginx"),
+        ({"nginx_config_extra": "server {\n  # listen 443 proxy_protocol;\n  listen 9000;\n}"}, ""),
+        # Whose word is taken.
+        ({**PROXY, "nginx_proxy_sources": []}, "nginx_publish_proxy wants nginx_proxy_sources"),
+        ({"nginx_proxy_sources": ["anybody"]}, ""),
+        ({**PROXY, "nginx_proxy_sources": ["0.0.0.0/0"]}, "with 0.0.0.0/0, anybody could say who he is"),
+        ({**PROXY, "nginx_proxy_sources": ["10.0.0.0/8", "::/0"]}, "with ::/0, anybody could say who he is"),
+        ({**PROXY, "nginx_proxy_sources": ["128.0.0.0/1"]}, "with 128.0.0.0/1, anybody"),
+        ({**PROXY, "nginx_proxy_sources": ["relay.example.com"]}, "relay.example.com is no address or network"),
+        ({**PROXY, "nginx_proxy_sources": ["unix:"]}, "unix: is no address or network"),
+        (
+            {"nginx_config_extra": "log_format mine $proxy_protocol_addr;"},
+            "A directive uses a variable $proxy_protocol_",
+        ),
+        (
+            {"nginx_sites": shop(app="shop", directives=["set $a ${proxy_protocol_addr}"])},
+            "A directive uses a variable $proxy_protocol_",
+        ),
+        ({**PROXY, "nginx_sites": shop(app="shop", site=["add_header Alt-Svc x"])}, "adds the header Alt-Svc"),
+        ({"nginx_sites": shop(app="shop", site=["add_header Alt-Svc x"])}, ""),
+    ],
+)
+def test_the_two_kinds_of_line_are_kept_apart(faults, variables, sentence):
+    said = faults(**{"nginx_apps": APPS, **variables})
+    assert len(said.splitlines()) == bool(sentence), said
     assert sentence in said
 
 

@@ -13,9 +13,10 @@ from nginx import NGINX
 from overview import OVERVIEW
 from postgresql import POSTGRESQL
 from redis import REDIS
+from relay import RELAY
 from releases import RELEASES
 
-ALL = (OVERVIEW, HOST, CONTAINERS, NGINX, RELEASES, POSTGRESQL, REDIS, LOKI_DASHBOARD, MINIO, LOGS, MONITORING)
+ALL = (OVERVIEW, HOST, CONTAINERS, NGINX, RELEASES, RELAY, POSTGRESQL, REDIS, LOKI_DASHBOARD, MINIO, LOGS, MONITORING)
 FILES = {
     f"{content['uid'].removeprefix('protostar-')}.json": json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     for content in ALL

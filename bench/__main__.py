@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from . import cases, edge, flip, machine, memory, on_lab, overhead, plot, releases, report
+from . import cases, edge, flip, machine, memory, on_lab, overhead, plot, relay, releases, report
 from .cases import Case
 from .measure import ROOT, BenchError, interleaved, output, playbook_seconds
 from .report import Row
@@ -104,6 +104,13 @@ def colours(runs: int) -> tuple[list[Row], list[str], dict[str, Any]]:
     return releases.rows(released), [flip.table(switched), releases.table(released), edge.table(chosen)], details
 
 
+def line() -> tuple[list[Row], list[str], dict[str, Any]]:
+    """Measure the relay on a rig of its own, and its module against a fake of Google."""
+    say(f"the ways to the home through a relay, on a rig of its own: {relay.ROUNDS} rounds of each")
+    measured = relay.measure()
+    return relay.rows(measured), [relay.table(measured)], {"relay": relay.details(measured)}
+
+
 def measure(runs: int) -> tuple[list[Row], dict[str, Any]]:
     """Measure everything that takes time on a lab that is up; leave it as it was."""
     say("bringing the usual style up to what this checkout says, which also opens the connections")
@@ -134,6 +141,7 @@ def main() -> int:
         tables, taken = stack()
         rows, details = measure(options.runs)
         more_rows, more_tables, more_details = colours(options.runs)
+        line_rows, line_tables, line_details = line()
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -141,9 +149,9 @@ def main() -> int:
         print("bench: interrupted; nothing was written.", file=sys.stderr)
         return 130
     facts |= {"load_after": machine.load(), "when": datetime.now(timezone.utc).isoformat(timespec="seconds")}
-    rows = [*first, *rows, *more_rows]
-    report.write(RESULT, rows, facts, details | taken | more_details)
-    print("\n\n".join([report.table(rows), *tables, *more_tables]))
+    rows = [*first, *rows, *more_rows, *line_rows]
+    report.write(RESULT, rows, facts, details | taken | more_details | line_details)
+    print("\n\n".join([report.table(rows), *tables, *more_tables, *line_tables]))
     print(f"\nMeasured {facts['when']} on {report.sentence(facts)}.\nAll figures: {RESULT.relative_to(ROOT)}")
     return 0
 

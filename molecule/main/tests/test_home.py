@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from expected import HOSTS
 
-HOME = "https://ops.protostar.test:8443/"
+HOME = "https://ops.protostar.test/"
 WIDTHS = {"desktop": 1280, "phone": 360}
 # The machines with their containers and what is told of each: [machine, [[container, version, state], …]]
 MACHINES = """[...document.querySelectorAll(".machine")].map(machine => [

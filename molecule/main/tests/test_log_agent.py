@@ -22,7 +22,8 @@ def alloy(playbook):
 def test_the_successor_runs_instead_on_both_machines(alloy, machine):
     assert alloy.code == 0, alloy.text
     # On each the one comes and the other goes; on sub Prometheus follows.
-    assert {host: result["changed"] for host, result in alloy.recap.items()} == dict(zip(HOSTS, (2, 3), strict=True))
+    changed = {host: alloy.recap[host]["changed"] for host in HOSTS}
+    assert changed == dict(zip(HOSTS, (2, 3), strict=True))
     assert {host: agents(machine(host)) for host in HOSTS} == {host: ["alloy"] for host in HOSTS}
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-OPS = "https://ops.protostar.test:8443"
+OPS = "https://ops.protostar.test"
 GUARDED = [
     "/",
     "/prometheus/graph",
@@ -69,11 +69,9 @@ def test_subdomains_instead_of_paths(playbook, fetch, secrets, client):
     try:
         run = playbook("sub", "--tags", "nginx", platform_ops_style="subdomains")
         assert (run.code, run.total("changed")) == (0, 1), run.text
-        resolve = " ".join(
-            f"--resolve {name}.ops.protostar.test:8443:198.18.0.10" for name in ("grafana", "prometheus")
-        )
-        assert fetch("https://grafana.ops.protostar.test:8443/api/health", None, resolve)[0] == 200
-        guarded = "https://prometheus.ops.protostar.test:8443/-/ready"
+        resolve = " ".join(f"--resolve {name}.ops.protostar.test:443:198.18.0.20" for name in ("grafana", "prometheus"))
+        assert fetch("https://grafana.ops.protostar.test/api/health", None, resolve)[0] == 200
+        guarded = "https://prometheus.ops.protostar.test/-/ready"
         assert fetch(guarded, None, resolve)[0] == 401
         assert fetch(guarded, secrets["ops_operator"], resolve)[0] == 200
     finally:

@@ -6,7 +6,8 @@ from expected import HOSTS, ROOT
 ADDRESSES = {"protostar-main": "198.19.0.10", "protostar-sub": "198.19.0.20"}
 OTHER = {"protostar-main": "protostar-sub", "protostar-sub": "protostar-main"}
 PATHS = {"protostar-main": "/metrics/node-exporter", "protostar-sub": "/loki/api/v1/push"}
-PORTS = {22, 80, 443, 9443}
+# 8080 and 8443 are published by sub for the relay; that nobody else reaches it is tested with the relay.
+PORTS = {22, 80, 443, 8080, 8443, 9443}
 # Those of Docker's own networks. Who is on the home network has no route to them.
 INSIDE = ("127.", "10.201.", "[::1]")
 

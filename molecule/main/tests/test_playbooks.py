@@ -18,7 +18,7 @@ def test_a_converged_host_needs_no_change(playbook, look):
     run = playbook("protostar.platform.site", "--check", "--diff")
     assert run.code == 0, run.text
     assert run.total("changed") == 0, run.text
-    assert set(run.recap) == set(HOSTS)
+    assert set(run.recap) == {*HOSTS, "protostar-relay"}
     assert look() ^ before == set()
 
 
@@ -29,7 +29,8 @@ def test_one_tag_touches_one_service(playbook, look):
     back = playbook("site", "--tags", "redis,nginx")
 
     assert run.code == 0, run.text
-    assert {host: result["changed"] for host, result in run.recap.items()} == {"protostar-main": 1, "protostar-sub": 0}
+    changed = {host: result["changed"] for host, result in run.recap.items()}
+    assert changed == {"protostar-main": 1, "protostar-sub": 0, "protostar-relay": 0}
     # The exporter is in the same Compose file, but has its own definition and secret.
     assert {name for name, start in started(before).items() if started(after).get(name) != start} == {"redis"}
     assert {re.search(r"\./([^/ ]+)", entry)[1] for entry in before ^ after if "./" in entry} == {"redis"}
@@ -84,7 +85,7 @@ def rows(table):
 def test_status_shows_every_container_healthy(playbook, tmp_path):
     run = playbook("status", status_output=str(tmp_path / "status.txt"))
     assert run.code == 0, run.text
-    containers, apps = (tmp_path / "status.txt").read_text().split("\n\n")
+    containers, apps, relay = (tmp_path / "status.txt").read_text().split("\n\n")
     shown = rows(containers)
     assert {(row["host"], row["container"]) for row in shown} == {
         (host, name) for host, names in HOSTS.items() for name in names
@@ -94,3 +95,4 @@ def test_status_shows_every_container_healthy(playbook, tmp_path):
     assert {(row["app"], row["colour"], row["role"], row["health"]) for row in rows(apps)} == {
         (app, "green", "live", "healthy") for app in ("fastapi", "frontend", "nest")
     }
+    assert [(row["relay"], row["line"], row["nginx"]) for row in rows(relay)] == [("protostar-relay", "open", "active")]

@@ -46,4 +46,8 @@ def test_the_secrets_are_on_the_hosts_at_all(main, sub, secrets):
     kept = main.check_output(find) + sub.check_output(find)
     # The users' passwords are kept by those who use them; the stores have hashes, and so has nginx of its operator's
     # password and of the secret of previews.
-    assert {name for name, value in secrets.items() if value in kept} == set(secrets) - {"ops_operator", "preview"}
+    elsewhere = {"ops_operator", "preview", "ddns"}
+    assert {name for name, value in secrets.items() if value in kept} == set(secrets) - elsewhere
+    # ddclient is the host's own, and no container's.
+    assert secrets["ddns"] in sub.check_output("cat /etc/ddclient-protostar.conf")
+    assert sub.check_output("stat -c %a /etc/ddclient-protostar.conf") == "600"

@@ -112,7 +112,7 @@ def test_killed_at_each_command(rig):
         assert rig.running_version()
         rig.kill_at(0)
         assert rig.call("apply", rig.bundle(number)).returncode == 0
-        assert rig.running_version() != good
+        eventually(lambda before=good: rig.running_version() != before)
         assert not (rig.root / "var/lib/protostar-relay/unfinished.json").exists()
         good = rig.running_version()
     assert 4 < number < 39

@@ -70,8 +70,17 @@ def test_every_worker_is_asked_for_proof(world):
     """While nginx reloads, workers of before and of after answer in turn."""
     answers = ["new", "old", "new", "new", "old", *["new"] * ANSWERS, "old"]
     world.ask = lambda _port: answers.pop(0)
+    begun = world.ticks
     assert Nginx(world.machine).confirm("new")
     assert answers == ["old"]
+    assert world.ticks - begun > 0.2  # and not so quickly that those of before only had no turn
+
+
+def test_a_second_run_asks_once(world):
+    world.apply(made(1))
+    begun = world.ticks
+    world.apply(made(1))
+    assert world.ticks - begun < 0.1
 
 
 def test_proof_is_awaited_for_so_long(world):

@@ -14,9 +14,10 @@ from machine import Machine
 from resolvers import RESOLVERS, resolvers
 
 UNIT = "nginx.service"
-# Seconds in which a configuration must answer, and how often in a row: every worker has to have it.
+# Seconds in which a configuration must answer, and how often in a row: for a tenth of a second after a reload the
+# workers of before accept connections too (ngx_master_process_cycle), and every worker has to have it.
 CONFIRMATION = 10.0
-ANSWERS = 5
+ANSWERS = 6
 _INTERVAL = 0.05
 # Seconds for which an nginx that runs may say nothing.
 PATIENCE = 300.0
@@ -85,15 +86,13 @@ class Nginx:
         """Wait until nginx answers with a version, several times in a row; False if it did not in time."""
         end = self.machine.monotonic() + CONFIRMATION
         in_a_row = 0
-        while in_a_row < ANSWERS:
-            if self.machine.running_version() == version:
-                in_a_row += 1
-                continue
-            in_a_row = 0
-            if self.machine.monotonic() >= end:
+        while True:
+            in_a_row = in_a_row + 1 if self.machine.running_version() == version else 0
+            if in_a_row == ANSWERS:
+                return True
+            if not in_a_row and self.machine.monotonic() >= end:
                 return False
             self.machine.sleep(_INTERVAL)
-        return True
 
     def active(self) -> str:
         """Return what systemd says of the unit: active, failed, ..."""

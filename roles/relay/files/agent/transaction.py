@@ -60,7 +60,8 @@ def _forward(machine: Machine, parts: Parts, bundle: Bundle, previous: Bundle | 
         parts.check(wanted)
     try:
         parts.put(wanted, changed)
-        parts.confirm(bundle)
+        if changed:
+            parts.confirm(bundle)
         state.keep(machine.paths, bundle)
     except (Refused, Failed, OSError) as error:
         trouble = _back(machine, parts, previous, before, changed)

@@ -1,5 +1,6 @@
 """A relay with the real nginx, on loopback ports of its own; systemd and nftables are played by small programs."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -51,9 +52,11 @@ def missing():
     return "" if MODULE.exists() else "nginx has no stream module here (Debian: libnginx-mod-stream)"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+def free_ports(count):
+    """Free ports; all are taken at once, or one could come twice."""
+    with contextlib.ExitStack() as taken:
+        listeners = [taken.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 class Backend:
@@ -83,7 +86,7 @@ class Rig:
         self.path = path
         self.root = path / "root"
         self.backend = Backend()
-        self.port, self.confirm_port = free_port(), free_port()
+        self.port, self.confirm_port = free_ports(2)
         for directory in ("etc/nginx", "etc/protostar-relay", "var/lib", "run", "proc"):
             (self.root / directory).mkdir(parents=True)
         (self.root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")

@@ -178,9 +178,11 @@ class NameServer:
         self.socket.close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+def free_ports(*names: int) -> dict[int, int]:
+    """Return a free port in the place of each; all are taken at once, or one could come twice."""
+    with contextlib.ExitStack() as taken:
+        servers = {name: taken.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
+        return {name: server.getsockname()[1] for name, server in servers.items()}
 
 
 class Relay:
@@ -188,7 +190,7 @@ class Relay:
 
     def __init__(self, directory: Path, text: str, name_server: int = 53) -> None:
         self.directory = directory
-        self.ports = {port: free_port() for port in (443, 80, 9180, 9181, 9444, 9101)}
+        self.ports = free_ports(443, 80, 9180, 9181, 9444, 9101)
         for name in ("etc/peer", "run", "modules", "logs"):
             (directory / name).mkdir(parents=True, exist_ok=True)
         for module in MODULES.glob("ngx_stream_module.so"):

@@ -16,9 +16,14 @@ from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.protostar.platform.plugins.filter.addresses import addresses
+from ansible_collections.protostar.platform.plugins.plugin_utils._secrets import (
+    ISSUED_ELSEWHERE,
+    PASSWORD,
+    find_weakness,
+    is_placeholder,
+)
 
 ROLES = Path(__file__).parents[2] / "roles"
-PLACEHOLDER = re.compile(r"(change[ _-]?me|replace[ _-]?me|placeholder|todo|fixme|<.*>)", re.IGNORECASE)
 PORT = re.compile(r"_publish(_|$)|_listen_address$")
 APP_NETWORK = "protostar-edge"  # the default of app_definition.networks
 EVERY_ADDRESS = ("", "0.0.0.0", "[::]", "*")
@@ -61,18 +66,40 @@ def find_unknown(names: Iterable[str], specs: Mapping[str, Options], allow: Iter
             yield name, f"is nearly a variable of the role {known[nearest[0]]}.{hint}"
 
 
-def find_unset(options: Options, values: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """Yield a sentence for every secret of `options` that is empty or a placeholder in `values`."""
+def read_secrets(options: Options, values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yield where, option and value of every secret of `options` that `values` set."""
     for name, option in options.items():
         where, value = path + name, values.get(name)
         if option.get("no_log"):
             if value not in (None, option.get("default")):
-                yield from (f"{leaf} {problem}." for leaf, problem in check_secret(where, value))
+                yield where, name, value
         elif "options" in option and value:
             for index, element in enumerate(value if isinstance(value, list) else [value]):
                 if isinstance(element, Mapping):
                     prefix = f"{where}[{element.get('name', index)}]." if isinstance(value, list) else f"{where}."
-                    yield from find_unset(option["options"], element, prefix)
+                    yield from read_secrets(option["options"], element, prefix)
+
+
+def find_unset(options: Options, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for every secret of `options` that is empty or a placeholder in `values`."""
+    for where, _, value in read_secrets(options, values):
+        yield from (f"{leaf} {problem}." for leaf, problem in check_secret(where, value))
+
+
+def find_weak(options: Options, values: Mapping[str, Any], allow: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for every password in `values` that is weak and that nobody but the user chose."""
+    allow = [*allow, *ISSUED_ELSEWHERE]
+    for where, name, value in read_secrets(options, values):
+        if not PASSWORD.search(name) or not isinstance(value, str) or is_placeholder(value):
+            continue
+        if any(where == pattern or fnmatch(where, pattern) for pattern in allow):
+            continue
+        problem = find_weakness(value, [name, *re.findall(r"\[(.+?)\]", where)])
+        if problem:
+            yield (
+                f"{where} is a secret and {problem}. Make a new one (docs/secrets.md), or allow this one knowingly: "
+                f'preflight_allow_weak: ["{where}"].'
+            )
 
 
 def check_secret(where: str, value: object) -> Iterator[tuple[str, str]]:
@@ -82,7 +109,7 @@ def check_secret(where: str, value: object) -> Iterator[tuple[str, str]]:
             yield from check_secret(f"{where}.{key}", element)
     elif value is None or not str(value).strip():
         yield where, "is a secret and is empty"
-    elif PLACEHOLDER.fullmatch(str(value).strip()):
+    elif is_placeholder(str(value)):
         yield where, "is a secret and still holds the placeholder"
 
 
@@ -171,17 +198,23 @@ class ActionModule(ActionBase):
                 "roles": {"type": "list", "elements": "str", "required": True},
                 "apps": {"type": "dict", "default": {}},
                 "allow": {"type": "list", "elements": "str", "default": []},
+                "allow_weak": {"type": "list", "elements": "str", "default": []},
             }
         )
         roles = [role.rpartition(".")[2] for role in arguments["roles"]]
         apps = arguments["apps"] if "app" in roles else {}
-        problems = list(self._problems(task_vars or {}, roles, apps, arguments["allow"]))
+        problems = list(self._problems(task_vars or {}, roles, apps, arguments["allow"], arguments["allow_weak"]))
         if problems:
             result.update(failed=True, msg=summarize(problems))
         return result
 
     def _problems(
-        self, variables: Mapping[str, Any], roles: list[str], apps: Mapping[str, Any], allow: list[str]
+        self,
+        variables: Mapping[str, Any],
+        roles: list[str],
+        apps: Mapping[str, Any],
+        allow: list[str],
+        allow_weak: list[str],
     ) -> Iterator[str]:
         specs = read_specs(ROLES)
         for name, problem in find_unknown(variables, specs, allow):
@@ -197,6 +230,7 @@ class ActionModule(ActionBase):
                     yield f"{name}{locate(variables[name])} cannot be evaluated: {error}"
                     del options[name]
             yield from find_invalid(options, values[role])
+            yield from find_weak(options, values[role], allow_weak)
 
         for name, definition in apps.items():
             app = {"app_name": name, "app_definition": definition}

@@ -199,7 +199,7 @@ def preflight(tmp_path, variables):
 @pytest.fixture(scope="module")
 def secrets():
     vault = yaml.safe_load((ROOT / "inventories/example/group_vars/all/vault.yml").read_text())
-    return dict.fromkeys(vault["platform_secrets"], "correct horse")
+    return dict.fromkeys(vault["platform_secrets"], "correct horse battery")
 
 
 def test_the_example_is_refused_while_it_has_placeholders(tmp_path):
@@ -212,6 +212,15 @@ def test_the_example_is_refused_while_it_has_placeholders(tmp_path):
 def test_the_example_passes_with_secrets(tmp_path, secrets):
     status, output = preflight(tmp_path, {"platform_secrets": secrets})
     assert status == 0, output
+
+
+def test_the_example_is_refused_with_a_weak_secret_that_is_not_allowed(tmp_path, secrets):
+    weak = {"platform_secrets": {**secrets, "redis_nest": "sentinel", "redis_monitor": "sentinel"}}
+    status, output = preflight(tmp_path, {**weak, "preflight_allow_weak": ["redis_monitor_*"]})
+    assert status != 0
+    assert "Nothing was changed: redis_users[nest].password is a secret and is shorter than 16 characters." in output
+    assert "redis_monitor_password" not in output
+    assert "sentinel" not in output
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path, secrets):

@@ -12,3 +12,9 @@ OPS = "ops.protostar.test"
 PATH = "/healthz"
 # Where sub keeps the files of the page at /.
 HOME = "/opt/protostar/www/home"
+
+# The stand-in for Google's metadata server, on the relay's own loopback.
+METADATA = "127.0.0.1:8181"
+SERVER = "/run/protostar-lab/metadata.py"
+DIRECTORY = "/run/protostar-lab/metadata"
+START = f"systemd-run --unit protostar-lab-metadata python3 {SERVER} --listen {METADATA} --directory {DIRECTORY}"

@@ -6,11 +6,8 @@ import subprocess
 import time
 
 import pytest
-from line import OPS, PATH, RELAY, ROOT
+from line import DIRECTORY, METADATA, OPS, PATH, RELAY, ROOT, SERVER, START
 
-SERVER = "/run/protostar-lab/metadata.py"
-DIRECTORY = "/run/protostar-lab/metadata"
-START = f"systemd-run --unit protostar-lab-metadata python3 {SERVER} --listen 127.0.0.1:8181 --directory {DIRECTORY}"
 ENVIRONMENT = "/etc/default/protostar-relay"
 FAKE_TIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
@@ -135,7 +132,7 @@ def metadata(relay, bundle, until):
         send(relay, f"{DIRECTORY}/attributes/protostar-relay", text)
 
     change(bundle)
-    send(relay, ENVIRONMENT, "GCE_METADATA_HOST=127.0.0.1:8181\n")
+    send(relay, ENVIRONMENT, f"GCE_METADATA_HOST={METADATA}\n")
     send(relay, "/etc/protostar-relay/agent.json", '{"source": "metadata"}')
     relay.check_output("systemctl restart protostar-relay.service")
     reported = f"cat {DIRECTORY}/guest-attributes/protostar-relay/status"
@@ -182,7 +179,7 @@ def test_its_metadata_unreachable_for_an_hour(relay, metadata, bundle, status, u
     send(
         relay,
         ENVIRONMENT,
-        "GCE_METADATA_HOST=127.0.0.1:8181\n"
+        f"GCE_METADATA_HOST={METADATA}\n"
         f"LD_PRELOAD={FAKE_TIME}\nFAKETIME_TIMESTAMP_FILE={clock}\nFAKETIME_NO_CACHE=1\nDONT_FAKE_MONOTONIC=1\n",
     )
     relay.check_output("systemctl restart protostar-relay.service")

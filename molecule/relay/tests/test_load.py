@@ -128,7 +128,7 @@ print(len(held), refused)
     assert 0 < taken <= limit
 
 
-def test_reloads_break_no_transfer(download, large_file, relay, served):
+def test_reloads_break_no_transfer(download, large_file, relay):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         began = time.monotonic()
         downloads = [download("1M", number).__enter__() for number in range(4)]

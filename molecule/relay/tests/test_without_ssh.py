@@ -9,15 +9,12 @@ import sys
 import threading
 
 import pytest
-from line import ROOT
+from line import DIRECTORY, METADATA, ROOT, SERVER, START
 
 sys.path.insert(0, str(ROOT / "tests"))
 from compute_fake import serve
 
 INSTANCE = "us-west1-b/protostar-relay"
-SERVER = "/run/protostar-lab/metadata.py"
-DIRECTORY = "/run/protostar-lab/metadata"
-START = f"systemd-run --unit protostar-lab-metadata python3 {SERVER} --listen 127.0.0.1:8181 --directory {DIRECTORY}"
 
 
 class Machine:
@@ -64,7 +61,7 @@ class Machine:
     def boot(self):
         """Do what Google's guest agent does at a boot."""
         self.put(SERVER, (ROOT / "lab/metadata/server.py").read_text(encoding="utf-8"))
-        self.put("/etc/default/protostar-relay", "GCE_METADATA_HOST=127.0.0.1:8181\n")
+        self.put("/etc/default/protostar-relay", f"GCE_METADATA_HOST={METADATA}\n")
         self.relay.check_output(START)
         self.relay.check_output(f"bash {DIRECTORY}/attributes/startup-script")
         self.booted = True

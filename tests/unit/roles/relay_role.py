@@ -117,6 +117,16 @@ class Authority:
         return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
 
 
+AUTHORITY = Authority()
+_CERTIFICATE, _KEY = AUTHORITY.machine("relay")
+PEER = {
+    "relay_metrics_name": "relay",
+    "relay_peer_authority": AUTHORITY.certificate,
+    "relay_peer_certificate": _CERTIFICATE,
+    "relay_peer_key": _KEY,
+}
+
+
 def greeting(name: str | None) -> bytes:
     """Return what a browser says first to a server of this name."""
     context = ssl.create_default_context()

@@ -1,5 +1,6 @@
 """The home end of the tunnel: what it refuses, and what becomes of one that is up, between two network namespaces."""
 
+import functools
 import os
 import shutil
 import stat
@@ -38,6 +39,7 @@ for _ in range(int(sys.argv[1])):
 """
 
 
+@functools.cache
 def load(name):
     return DataLoader().load_from_file(str(ROLE / name), trusted_as_template=True)
 

@@ -1,6 +1,6 @@
 # The project's commands. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: up down status test lint unit bench help
+.PHONY: up down status test test-quick lint unit bench help
 
 up: ## build and start the lab, run site.yml on it, show what runs where
 	@scripts/up
@@ -14,6 +14,9 @@ status: ## show what runs where
 test: ## lint, unit tests, module tests and molecule scenarios
 	@scripts/test
 
+test-quick: ## in under 10 minutes: lint, unit tests, and site.yml on the lab if it is up
+	@scripts/test-quick
+
 lint: ## check the style of everything
 	@scripts/lint
 
@@ -24,4 +27,4 @@ bench: ## measure, print a table, write build/bench.json
 	@scripts/bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -4,6 +4,25 @@ from pathlib import Path
 
 from ansible.plugins.loader import init_plugin_loader
 
+HERE = Path(__file__).parent
+# They are no part of the collection, and run with one Python: the checkout's.
+TOOLS = {HERE / name for name in ("bench", "compute_fake", "lab", "scripts")}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--share", default="1/1", metavar="I/N", help="of the tests marked `once`, the I-th of N shares")
+
 
 def pytest_configure():
-    init_plugin_loader([str(Path(__file__).parents[2] / ".ansible/collections")])
+    init_plugin_loader([str(HERE.parents[1] / ".ansible/collections")])
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.path.parent in TOOLS:
+            item.add_marker("once")
+    share, shares = map(int, config.getoption("share").split("/"))
+    once = [item for item in items if item.get_closest_marker("once")]
+    others = {item for number, item in enumerate(once) if number % shares != share - 1}
+    config.hook.pytest_deselected(items=list(others))
+    items[:] = [item for item in items if item not in others]

@@ -13,6 +13,8 @@ from ansible_collections.protostar.platform.plugins.module_utils._ledger import 
 from ansible_collections.protostar.platform.plugins.module_utils._rollout import RolloutError
 from bluegreen_world import World, call, described, disagreements, slots, wire
 
+pytestmark = pytest.mark.once
+
 WAIT = {"canary": {"steps": [{"weight": 10, "seconds": 1}], "cohort": "beta", "wait": True}}
 
 

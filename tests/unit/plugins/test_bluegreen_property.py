@@ -259,6 +259,7 @@ def _colours(state):
     return [found for colour, found in state.items() if colour != "live"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("length", [12, 40])
 def test_whatever_happens_somebody_serves(monkeypatch, length):
     wire(monkeypatch, lambda: Host.current)

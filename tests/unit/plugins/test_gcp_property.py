@@ -11,6 +11,8 @@ from gcp_world import KEYS, NAME, PROJECT, REGION, ZONE, Killed, declared, mine,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.once
+
 EMPTY = project().snapshot()
 FAKE = project()
 LINK = f"https://www.googleapis.com/compute/v1/projects/{PROJECT}"

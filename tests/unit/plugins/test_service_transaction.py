@@ -46,6 +46,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("change", ["first", *CHANGES])
 @pytest.mark.parametrize("wanted", ["new", "old"])
 def test_killed_at_any_step(tmp_path, change, wanted):
@@ -71,6 +72,7 @@ def test_killed_at_any_step(tmp_path, change, wanted):
     assert step > 20
 
 
+@pytest.mark.once
 def test_killed_again_while_the_first_kill_is_undone(tmp_path):
     dice = random.Random(1)
     for attempt in range(40):
@@ -241,6 +243,7 @@ def test_a_secret_that_was_widened_and_becomes_a_plain_file_is_not_shown(world):
     assert "oneone" not in str(run(world, plain, diff=True))
 
 
+@pytest.mark.once
 def test_a_repair_killed_at_any_step_is_finished(tmp_path):
     step, killed = 0, True
     while killed:

@@ -17,6 +17,8 @@ from lock import locked
 from loop import Agent
 from relay_world import World, made
 
+pytestmark = pytest.mark.once
+
 TUNNEL = "ListenPort = 51820"
 FIRST, WITH, OTHER = made(1), made(1, tunnel=TUNNEL), made(2, tunnel=f"{TUNNEL}1", rules="more")
 SCENARIOS = {

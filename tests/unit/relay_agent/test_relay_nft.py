@@ -84,7 +84,10 @@ def why_not():
     return f"no network namespace with nftables here ({done.stderr.strip()})" if done.returncode else ""
 
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "it is here")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "it is here"),
+]
 
 
 def test_the_kernels_counter(tmp_path):

@@ -12,7 +12,10 @@ import pytest
 import relay_rig
 from relay_rig import Rig
 
-pytestmark = pytest.mark.skipif(bool(relay_rig.missing()), reason=relay_rig.missing() or "it is here")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(bool(relay_rig.missing()), reason=relay_rig.missing() or "it is here"),
+]
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,32 +29,37 @@ REQUIRED = {
 }
 
 
+@functools.cache
 def load(path: Path) -> Any:
     """Return the YAML at `path`, its expressions trusted as Ansible trusts a role's."""
     return DataLoader().load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
 
 
+def arguments(role: str, **variables: Any) -> dict[str, Any]:
+    """Return the arguments of a role's service task, with variables over its defaults."""
+    path = ROOT / "roles" / role
+    task = next(task for task in load(path / "tasks/main.yml") if "protostar.platform.service" in task)
+    context = {
+        **load(path / "defaults/main.yml"),
+        **load(path / "vars/main.yml"),
+        **task.get("vars", {}),
+        **REQUIRED.get(role, {}),
+        "ansible_facts": FACTS,
+        "inventory_hostname": "host",
+        "ansible_search_path": [str(path)],
+        "role_path": str(path),
+        **variables,
+    }
+    return Templar(loader=DataLoader(), variables=context).template(task["protostar.platform.service"])
+
+
+by_default = functools.cache(arguments)
+
+
 @pytest.fixture
 def render() -> Callable[..., dict[str, Any]]:
     """Return a function that gives the arguments of a role's service task, with variables over its defaults."""
-
-    def render(role: str, **variables: Any) -> dict[str, Any]:
-        path = ROOT / "roles" / role
-        task = next(task for task in load(path / "tasks/main.yml") if "protostar.platform.service" in task)
-        context = {
-            **load(path / "defaults/main.yml"),
-            **load(path / "vars/main.yml"),
-            **task.get("vars", {}),
-            **REQUIRED.get(role, {}),
-            "ansible_facts": FACTS,
-            "inventory_hostname": "host",
-            "ansible_search_path": [str(path)],
-            "role_path": str(path),
-            **variables,
-        }
-        return Templar(loader=DataLoader(), variables=context).template(task["protostar.platform.service"])
-
-    return render
+    return lambda role, **variables: arguments(role, **variables) if variables else copy.deepcopy(by_default(role))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import shutil
 import signal
@@ -39,12 +40,14 @@ WIREGUARD = {
 METADATA = {"relay_delivery": "metadata", "relay_google": {"project": "shop-1234", "region": "us-west1"}}
 
 
+@functools.cache
+def load(path: str) -> dict:
+    """Return a file of the role as Ansible reads it."""
+    return DataLoader().load_from_file(str(ROLE / path), trusted_as_template=True)
+
+
 def evaluate(name: str, **variables: object) -> object:
     """Return one of the role's variables, with others over its defaults."""
-
-    def load(path: str) -> dict:
-        return DataLoader().load_from_file(str(ROLE / path), trusted_as_template=True)
-
     context = {
         **load("defaults/main.yml"),
         **load("vars/main.yml"),
@@ -115,6 +118,16 @@ class Authority:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+AUTHORITY = Authority()
+_CERTIFICATE, _KEY = AUTHORITY.machine("relay")
+PEER = {
+    "relay_metrics_name": "relay",
+    "relay_peer_authority": AUTHORITY.certificate,
+    "relay_peer_certificate": _CERTIFICATE,
+    "relay_peer_key": _KEY,
+}
 
 
 def greeting(name: str | None) -> bytes:

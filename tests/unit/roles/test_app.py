@@ -1,5 +1,6 @@
 """What the role app asks for: one service without colours, or a release of two."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ DEFINITION = {
 }
 
 
+@functools.cache
 def load(path):
     return DataLoader().load_from_file(str(ROLE / path), trusted_as_template=True)
 

@@ -1,5 +1,6 @@
 """The updater of dynamic DNS: what ddclient reads of what the role writes, and what does not come into force."""
 
+import functools
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ foreach my $host (sort keys %hosts) {
 """
 
 
+@functools.cache
 def load(name):
     return DataLoader().load_from_file(str(ROLE / name), trusted_as_template=True)
 

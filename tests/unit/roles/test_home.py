@@ -1,5 +1,6 @@
 """The home page tells what the hosts answered, and nothing else."""
 
+import functools
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -38,6 +39,7 @@ ANSWERS = [
 ]
 
 
+@functools.cache
 def load(name):
     return DataLoader().load_from_file(str(ROLE / name), trusted_as_template=True)
 

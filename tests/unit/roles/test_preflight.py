@@ -1,6 +1,7 @@
 """The rules of compatibility: each is broken by what it is about, and none by what the roles run by default."""
 
 import copy
+import functools
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ NEWEST = {"version": "29.7.2", "compose": "5.5.0", "driver": "overlayfs", "conta
 HOST = {"distribution": "Ubuntu", "release": "24.04", "kernel": "6.8.0"}
 
 
+@functools.cache
 def load(path):
     return DataLoader().load_from_file(str(ROLES / path), trusted_as_template=True)
 

@@ -243,7 +243,10 @@ def shop(site=None, **location):
         ({"nginx_peer_locations": [{"path": "/", "app": "shop"}]}, "only sites choose a colour"),
         ({"nginx_sites": shop(text="ok", login=True)}, "the location /shop/ of a.test has a text and a login"),
         ({"nginx_headers": {"Strict-Transport-Security": "max-age=31536000; preload"}}, "wants includeSubDomains"),
-        ({"nginx_headers": {"Strict-Transport-Security": "max-age=300; includeSubDomains; preload"}}, "31536000 or more"),
+        (
+            {"nginx_headers": {"Strict-Transport-Security": "max-age=300; includeSubDomains; preload"}},
+            "31536000 or more",
+        ),
         ({"nginx_headers": {"Strict-Transport-Security": "max-age=63072000; includeSubDomains; preload"}}, ""),
         ({"nginx_headers": {}}, ""),
     ],
@@ -366,22 +369,21 @@ def test_no_key_of_tickets_is_written_and_the_door_gives_none(render, file):
 
 def test_limits_can_be_left_out(render, file):
     site = {**SITE, "locations": [*SITE["locations"], {"path": "/in", "service": "a:1", "login_form": True}]}
-    none = {"nginx_login_rate": "", "nginx_client_max_requests": 0}
-    text = "".join(entry["content"] for entry in render("nginx", nginx_sites=[site], nginx_users=USERS)["files"])
-    assert {"limit_req zone=logins", "limit_req zone=login_forms", "limit_conn clients"} <= set(
-        re.findall(r"limit_req zone=\w+|limit_conn \w+", text)
-    )
-    text = "".join(entry["content"] for entry in render("nginx", nginx_sites=[site], nginx_users=USERS, **none)["files"])
-    assert not re.search(r"limit_(req|conn)(_zone)? ", text)
+
+    def limits(**variables):
+        arguments = render("nginx", nginx_sites=[site], nginx_users=USERS, **variables)
+        text = "".join(entry["content"] for entry in arguments["files"])
+        return set(re.findall(r"limit_(?:req|conn)(?:_zone \S+)? (?:zone=)?(\w+)", text))
+
+    assert limits() == {"logins", "login_forms", "clients"}
+    assert limits(nginx_login_rate="", nginx_client_max_requests=0) == set()
 
 
-def test_the_door_for_the_other_machine_and_the_applications_see_private_paths(render, file):
-    peers = [{"path": "/", "service": "one:9100", "login": True}]
-    arguments = render("nginx", nginx_apps={"shop": {**APPS["shop"], "rate": "1r/s"}}, **{**PEER, "nginx_peer_locations": peers})
+def test_the_other_machine_and_the_applications_see_private_paths_and_have_no_limit(render, file):
+    peers = {**PEER, "nginx_peer_locations": [{"path": "/", "service": "one:9100", "login": True}]}
+    arguments = render("nginx", nginx_apps={"shop": {**APPS["shop"], "rate": "1r/s"}}, **peers)
     for name in ("config/peers.conf", "config/apps.conf"):
-        text = file(arguments, name)
-        assert "metrics" not in text
-        assert "limit_" not in text
+        assert not re.search("metrics|limit_", file(arguments, name))
 
 
 def test_no_exporter_where_nobody_watches(render):

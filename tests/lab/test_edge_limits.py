@@ -253,10 +253,12 @@ def key_name(rig):
 @pytest.fixture(scope="module")
 def hasty(rig):
     """The same with the times of a role in the tests' own pace, by the name of their directives."""
-    written, text = rig.place / "config/nginx.conf", ""
+    written = rig.place / "config/nginx.conf"
+    text = written.read_text()
+    # Those of the http block, by their indentation.
     for directive in ("ssl_session_timeout", "client_header_timeout", "client_body_timeout"):
-        text, found = re.subn(rf"\b{directive} \w+;", f"{directive} 2s;", text or written.read_text(), count=1)
-        assert found, f"{directive} is left to nginx"
+        text, found = re.subn(rf"^  {directive} \w+;", f"  {directive} 2s;", text, flags=re.MULTILINE)
+        assert found == 1, f"{directive} is left to nginx"
     written.write_text(text)
     rig.restart("kill")
     return rig
@@ -267,17 +269,17 @@ def test_the_keys_of_tickets_are_replaced(hasty):
     until(lambda: key_name(hasty) != first, seconds=20)
 
 
-def test_who_sends_slowly_is_given_up_and_who_waits_for_events_is_not(hasty, client):
+def test_who_sends_slowly_is_given_up_and_who_waits_is_not(hasty):
     parts = {
         "header": f"GET /x HTTP/1.1\r\nHost: {NAME}\r\nX-",
         "body": f"POST /x HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 4\r\n\r\nx",
         "websocket": f"GET /x HTTP/1.1\r\nHost: {NAME}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     }
-    connections = {name: relayed(hasty, client) for name in parts}
+    connections = {name: relayed(hasty, None, port=443) for name in parts}
     for name, connection in connections.items():
         connection.sendall(parts[name].encode())
     # An upload that goes on is no silence.
-    upload = relayed(hasty, client)
+    upload = relayed(hasty, None, port=443)
     upload.sendall(f"POST /x HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 9\r\n\r\n".encode())
     for _ in range(9):
         time.sleep(0.3)

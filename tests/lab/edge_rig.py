@@ -2,19 +2,25 @@
 
 import http.client
 import json
+import os
 import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 ROLE = Path(__file__).parents[2] / "roles/nginx"
+CLIENT = "protostar/client:trixie"
+# Whom nginx believes that it is the relay: the tests.
+GATEWAY = ["the gateway of the network"]
 SECRET = "let me see"
 NAME = "shop.test"
 ADDRESSES = {"green": ["127.0.1.1"], "blue": ["127.0.1.2"]}
@@ -136,7 +142,10 @@ class Rig:
 
     def __init__(self, nginx: Any, applications: Any, place: Path, docker: Any) -> None:
         self.nginx, self.applications, self.place, self._docker = nginx, applications, place, docker
-        self.address = self._inspect(applications, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+        self.address, self.gateway = (
+            self._inspect(applications, f"{{{{range .NetworkSettings.Networks}}}}{{{{.{what}}}}}{{{{end}}}}")
+            for what in ("IPAddress", "Gateway")
+        )
 
     def write(self, **variables: Any) -> None:
         """Write what the role would write for other variables."""
@@ -208,6 +217,89 @@ class Rig:
 
     def _inspect(self, container: Any, what: str) -> str:
         return self._docker("inspect", "--format", what, container.name).stdout.strip()
+
+
+def header(client):
+    """The PROXY header of a client, as the relay sends it."""
+    kind, own = ("TCP6", "2001:db8::1") if ":" in client else ("TCP4", "198.51.100.1")
+    return f"PROXY {kind} {client} {own} 40000 443\r\n".encode()
+
+
+def relayed(rig, client, name=NAME, protocols=(), port=8443):
+    """A TLS connection as a relay passes it on for a client; without a header for None."""
+    begun = socket.create_connection((rig.address, port), timeout=20)
+    if client:
+        begun.sendall(header(client))
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    try:
+        return context.wrap_socket(begun, server_hostname=name)
+    except (OSError, ssl.SSLError):
+        begun.close()
+        raise
+
+
+class Relayed(http.client.HTTPConnection):
+    """A connection to the site for a client behind a relay."""
+
+    def __init__(self, rig, client):
+        super().__init__(rig.address)
+        self.rig, self.client = rig, client
+
+    def connect(self):
+        self.sock = relayed(self.rig, self.client)
+
+
+def once(rig, client, path, **headers):
+    connection = Relayed(rig, client)
+    try:
+        return ask(connection, path, **headers)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def running(name: str, place: Path, image: str, docker: Any, container: Any, **variables: Any) -> Iterator[Rig]:
+    """Run nginx beside the applications while a `with` lasts."""
+    if os.geteuid():
+        pytest.skip("only root reaches the socket of the edge")
+    (place / "edge").mkdir()
+    certificate(place / "certificates" / NAME)
+    (place / "edge/pools.json").write_text('{"generation": 0, "apps": {}}')
+    names = [f"tmp-lab-{name}-{os.getpid()}-{part}" for part in ("applications", "nginx")]
+    program = f"--volume={Path(__file__).with_name('edge_backend.py')}:/edge_backend.py:ro"
+    places = [f"{app}={APPS[app]['port']},127.0.1.1,127.0.1.2" for app in ("one", "two")]
+    mounts = [
+        f"--volume={place}/{source}:/etc/nginx/{target}:ro"
+        for source, target in (
+            ("config", "protostar"),
+            ("secrets/preview", "preview"),
+            ("secrets/users", "users"),
+            ("edge", "edge"),
+            ("certificates", "certificates"),
+        )
+    ]
+    directories = ["/run", "/run/protostar:mode=0700", "/tmp", "/var/cache/nginx"]
+    hardened = ["--read-only", "--cap-drop=ALL", *(f"--tmpfs={directory}" for directory in directories)]
+    hardened += [f"--cap-add={capability}" for capability in ("CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID")]
+    try:
+        docker(
+            "run", "--detach", "--init", f"--name={names[0]}", program, CLIENT, "python3", "/edge_backend.py", *places
+        )
+        made = Rig(container(names[1]), container(names[0]), place, docker)
+        if variables.get("nginx_proxy_sources") == GATEWAY:
+            variables["nginx_proxy_sources"] = [made.gateway]
+        write(place, image, **variables)
+        command = ["nginx", "-c", "/etc/nginx/protostar/nginx.conf"]
+        network = f"--network=container:{names[0]}"
+        docker("run", "--detach", f"--name={names[1]}", network, *hardened, *mounts, image, *command)
+        made.wait()
+        yield made
+    finally:
+        for each in reversed(names):
+            docker("rm", "--force", "--volumes", each, check=False)
 
 
 def until(true: Any, seconds: float = 5) -> None:

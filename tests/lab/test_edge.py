@@ -1,59 +1,23 @@
 """The edge, in the lab's nginx: which colour answers, what root may change, what is counted, and what outlives what."""
 
-import os
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from conftest import Container, docker
-from edge_rig import APPS, NAME, SECRET, Rig, ask, certificate, until, write
+from edge_rig import NAME, SECRET, ask, running, until
 
-CLIENT = "protostar/client:trixie"
 COLOURS = ("green", "blue")
 
 
 @pytest.fixture(scope="module")
 def rig(references, tmp_path_factory):
     """nginx and its applications, which most tests share."""
-    if os.geteuid():
-        pytest.skip("only root reaches the socket of the edge")
-    place = tmp_path_factory.mktemp("edge")
-    write(place, references["nginx"])
-    (place / "edge").mkdir()
-    certificate(place / "certificates" / NAME)
-    (place / "edge/pools.json").write_text('{"generation": 0, "apps": {}}')
-    names = [f"tmp-lab-edge-{os.getpid()}-{part}" for part in ("applications", "nginx")]
-    program = f"--volume={Path(__file__).with_name('edge_backend.py')}:/edge_backend.py:ro"
-    places = [f"{app}={APPS[app]['port']},127.0.1.1,127.0.1.2" for app in ("one", "two")]
-    mounts = [
-        f"--volume={place}/{source}:/etc/nginx/{target}{mode}"
-        for source, target, mode in (
-            ("config", "protostar", ":ro"),
-            ("secrets/preview", "preview", ":ro"),
-            ("edge", "edge", ":ro"),
-            ("certificates", "certificates", ":ro"),
-        )
-    ]
-    directories = ["/run", "/run/protostar:mode=0700", "/tmp", "/var/cache/nginx"]
-    hardened = ["--read-only", "--cap-drop=ALL", *(f"--tmpfs={directory}" for directory in directories)]
-    hardened += [f"--cap-add={capability}" for capability in ("CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID")]
-    try:
-        docker(
-            "run", "--detach", "--init", f"--name={names[0]}", program, CLIENT, "python3", "/edge_backend.py", *places
-        )
-        command = ["nginx", "-c", "/etc/nginx/protostar/nginx.conf"]
-        network = f"--network=container:{names[0]}"
-        docker("run", "--detach", f"--name={names[1]}", network, *hardened, *mounts, references["nginx"], *command)
-        made = Rig(Container(names[1]), Container(names[0]), place, docker)
-        made.wait()
+    with running("edge", tmp_path_factory.mktemp("edge"), references["nginx"], docker, Container) as made:
         yield made
-    finally:
-        for name in reversed(names):
-            docker("rm", "--force", "--volumes", name, check=False)
 
 
 @pytest.fixture(autouse=True)

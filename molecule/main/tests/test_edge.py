@@ -180,6 +180,18 @@ def test_a_request_can_be_followed_by_its_id(curl, main):
     assert entry["upstream"].count(":") == 1
 
 
+def test_what_is_for_who_runs_it_is_not_for_everybody(curl, main):
+    paths = ["/metrics", "/api/nest/METRICS", "/api/fastapi/metrics", "/api/nest/metrics/", "/.env", "/a/.git/config"]
+    hidden = [f"{WWW}{path}" for path in paths] + [f"{OPS}/grafana/metrics", f"{OPS}/.git/config"]
+    shown = [f"{WWW}/api/nest/ready", f"{OPS}/grafana/api/health"]
+    asked = [word for url in hidden + shown for word in ("--output", "/dev/null", url)]
+    told = curl("--write-out", "%{http_code} ", *asked).stdout.split()
+    assert told == ["404"] * len(hidden) + ["200"] * len(shown)
+    # Those who may ask, ask here.
+    apps = " ".join(f"http://127.0.0.1:8090/{app}/metrics" for app in ("frontend", "nest", "fastapi"))
+    assert main.check_output(f"docker exec nginx curl -sS {apps}").count("# TYPE app_info") == 3
+
+
 def test_nothing_but_the_edge_is_reached_from_the_internet(client):
     # Port 22 of this address is the router's own.
     open_ports = client.check_output(

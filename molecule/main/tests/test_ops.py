@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from expected import defaults
 
 OPS = "https://ops.protostar.test"
 GUARDED = [
@@ -42,6 +43,13 @@ def test_what_has_no_login_gets_one(fetch, secrets, path):
 @pytest.mark.parametrize("path", OWN_LOGIN)
 def test_what_has_a_login_is_reached(fetch, path):
     assert fetch(OPS + path)[0] in (200, 302)
+
+
+def test_a_login_form_is_not_to_be_guessed_at(fetch):
+    attempts = defaults("nginx")["nginx_login_burst"] + 5
+    assert fetch(f"{OPS}/grafana/login?[1-{attempts}]", None, "--data user=admin")[0] == 429
+    assert fetch(f"{OPS}/minio/api/v1/login", None, "--data user=admin")[0] == 429, "one limit for all forms"
+    assert fetch(f"{OPS}/grafana/login")[0] == 200
 
 
 def test_each_path_leads_to_its_service(fetch, secrets):

@@ -202,6 +202,27 @@ def test_the_public_address_is_told_if_there_is_one(render, file, url, secure):
     assert parsed["security"]["cookie_secure"] == secure
 
 
+def test_nothing_is_open_to_who_did_not_log_in(render, file):
+    parsed = configuration(file(render("grafana", grafana_external_url="https://a.test/"), "config/grafana.ini"))
+    closed = [("auth.anonymous", "enabled"), ("users", "allow_sign_up"), ("users", "allow_org_create")]
+    closed += [("public_dashboards", "enabled"), ("snapshots", "enabled"), ("snapshots", "external_enabled")]
+    assert {parsed.getboolean(*setting) for setting in closed} == {False}
+    assert parsed.getboolean("auth.anonymous", "hide_version")
+    security = parsed["security"]
+    assert security["cookie_samesite"] in ("lax", "strict")
+    assert [security[f"disable_{what}_login_protection"] for what in ("brute_force", "ip_address")] == ["false"] * 2
+
+
+@pytest.mark.parametrize("key", ["", "what only this Grafana knows"])
+def test_the_key_of_the_database_is_read_from_its_file(render, file, key):
+    arguments = render("grafana", grafana_secret_key=key)
+    text = file(arguments, "config/grafana.ini")
+    assert ("secret_key = $__file{/run/secrets/secret_key}" in text) == bool(key)
+    kept = [entry for entry in arguments["secrets"] if entry["dest"] == "secrets/secret_key"]
+    assert [(entry["content"], entry["owner"]) for entry in kept] == ([(key, 472)] if key else [])
+    assert not key or key not in json.dumps({name: value for name, value in arguments.items() if name != "secrets"})
+
+
 def test_only_dashboards_are_taken_over_without_a_restart(render):
     arguments = render("grafana")
     pattern = arguments["reload"]["files"][0].replace("*", ".*")

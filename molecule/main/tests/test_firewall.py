@@ -1,13 +1,17 @@
 """The open ports are the declared ones, from every place, and rules that lock out go by themselves."""
 
 import pytest
-from scans import assert_open_is_what_is_declared
+from scans import EVERY, MAIN, SUB, assert_open_is_what_is_declared
 
 FILE = "/etc/protostar/firewall.nft"
 
 
 def test_what_is_open_is_what_is_declared():
     assert_open_is_what_is_declared()
+
+
+def test_nothing_else_is_open_to_a_stranger():
+    assert_open_is_what_is_declared([("stranger", MAIN), ("stranger", SUB)], EVERY)
 
 
 def test_nor_is_more_open_after_a_restart_of_the_engine(main, sub):

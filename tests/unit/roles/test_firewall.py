@@ -407,7 +407,7 @@ def test_what_the_role_compares_is_the_rules_and_not_what_the_kernel_counts(netw
     network.ask("stranger", "10.99.3.1", 9001)
     network.load(rated, where="stranger")
     assert network.run("host", *ours) == network.run("stranger", *ours)
-    for change in (("tcp", "dport", "1", "drop"), ("icmp", "type", "{", "redirect,", "timestamp-request", "}", "accept")):
+    for change in (("tcp", "dport", "1", "drop"), ("icmp", "type", "{", "redirect,", "timestamp-reply", "}", "accept")):
         network.load(rated)
         network.run("host", "nft", "add", "rule", "inet", "protostar_firewall", "prerouting", *change)
         assert network.run("host", *ours) != network.run("stranger", *ours)

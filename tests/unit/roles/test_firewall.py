@@ -272,8 +272,8 @@ def test_a_source_begins_as_many_connections_as_its_rate_allows(made):
     made.load([{"port": 9003, "sources": ["0.0.0.0/0", "::/0"], "rate": 3}, {"port": 9005, "sources": ["::/0"]}])
     assert [made.ask("stranger", "10.99.3.1", 9003) for _ in range(5)] == [True] * 3 + [False] * 2
     # A /64 of IPv6 is one source, however many addresses it holds.
-    made.run("stranger", "ip", "address", "add", "fd99:3::9/64", "dev", "eth0", "nodad")
     assert [made.ask("stranger", "fd99:3::1", 9003) for _ in range(2)] == [True] * 2
+    made.run("stranger", "ip", "address", "add", "fd99:3::9/64", "dev", "eth0", "nodad")
     made.run("stranger", "ip", "address", "delete", "fd99:3::2/64", "dev", "eth0")
     try:
         assert [made.ask("stranger", "fd99:3::1", 9003) for _ in range(3)] == [True] + [False] * 2

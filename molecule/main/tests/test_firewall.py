@@ -31,7 +31,6 @@ def test_rules_that_lock_out_go_by_themselves(playbook, rules, main):
     only = {"port": 22, "sources": ["198.19.0.1"], "interface": "nowhere"}
     cut = playbook("main", "--tags", "firewall", firewall_ports=[only], __firewall_trial_seconds=8)
     assert cut.code != 0
-    assert len(cut.errors) == 2, cut.text
     assert f"{FILE} was not changed" in cut.errors[-1]
     assert rules() == before
 

@@ -57,6 +57,10 @@ REFUSALS = {
         "main", "nginx", {"nginx_peer_publish": "198.19.0.10:443"},
         ["nginx_peer_publish", "nginx_publish_https", "443"],
     ),
+    "who runs Ansible locked out": (
+        "main", "firewall", {"platform_ssh_sources": ["192.0.2.0/24"]},
+        ["198.19.0.1", "port 22", "platform_ssh_sources"],
+    ),
     "the port of a program": (
         "main", "nginx", {"nginx_peer_publish": "198.19.0.10:22"},
         [":22", "sshd", "free it"],

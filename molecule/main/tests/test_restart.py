@@ -4,6 +4,7 @@ import subprocess
 import time
 
 from expected import HOSTS
+from scans import MAIN, OPEN, PUBLIC, assert_open_is_what_is_declared
 
 
 def test_main_is_back_two_minutes_after_a_restart(main, client, look, playbook):
@@ -29,3 +30,5 @@ def test_main_is_back_two_minutes_after_a_restart(main, client, look, playbook):
     assert 'id="documents" data-state="ok"' in page
     assert 'id="job" data-state="done"' in page
     assert {line for line in look() if " ./" in line or line.startswith("main: .")} == before
+    # The rules stand again, before what the engine publishes.
+    assert_open_is_what_is_declared([(place, target) for place, target in OPEN if target in (MAIN, PUBLIC)])

@@ -155,7 +155,7 @@ def test_the_audits_rules_are_ones_that_auditctl_reads(host):
     wanted = [number for number, line in enumerate(rules.splitlines(), 2) if line and not line.startswith("#")]
     encoded = base64.b64encode(f"-c\n{rules}".encode()).decode()
     said = host.run(
-        "mkdir -p /tmp/audit && cd /tmp/audit && "
+        "mkdir -p /var/tmp/audit && cd /var/tmp/audit && "
         "apt-get download -qq auditd $(apt-cache pkgnames libauparse0) >/dev/null 2>&1; "
         "for package in *.deb; do dpkg-deb --extract $package . || exit; done; "
         f"echo {encoded} | base64 -d > rules; "

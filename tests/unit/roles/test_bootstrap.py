@@ -1,5 +1,8 @@
 """The baseline of a host: what is written for the audit, SSH, upgrades and the kernel, and what is refused."""
 
+import os
+import pwd
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,26 @@ def test_ssh_takes_keys_only_and_whatever_the_user_says_instead():
         for line in lines("00-protostar.conf", bootstrap_ssh_options={"MaxAuthTries": 20, "KexAlgorithms": None})
     )
     assert changed == {**{name: value for name, value in options.items() if name != "KexAlgorithms"}, "MaxAuthTries": "20"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "taken"), [("theirs", 0o600, True), ("theirs", 0o620, False), ("another's", 0o600, False)]
+)
+def test_a_key_that_sshd_ignores_is_no_way_in(tmp_path, owner, mode, taken):
+    # Root's files pass for everybody's, so root gives the file away.
+    user = "daemon" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    keys = home / ".ssh/authorized_keys"
+    keys.touch()
+    keys.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(keys, pwd.getpwnam(user).pw_uid, -1)
+    who = {"bootstrap_ssh_user": user if owner == "theirs" else "bin", "bootstrap_ssh_authorized_keys": str(keys)}
+    [command] = [
+        check["command"] for check in file("00-protostar.conf", **who)["validate"] if check["command"][0] == "find"
+    ]
+    assert (subprocess.run(command, capture_output=True, check=False).returncode == 0) == taken
 
 
 def test_modules_that_nobody_needs_are_not_loaded_for_whoever_asks():

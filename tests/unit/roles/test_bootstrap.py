@@ -1,5 +1,6 @@
 """The baseline of a host: what is written for the audit, SSH, upgrades and the kernel, and what is refused."""
 
+import itertools
 import os
 import pwd
 import subprocess
@@ -30,22 +31,25 @@ def load(path):
 def templar(**variables):
     own = {**load(ROLE / "defaults/main.yml"), **load(ROLE / "vars/main.yml")}
     context = {"ansible_facts": FACTS, "ansible_managed": "managed", "ansible_search_path": [str(ROLE)]}
-    context |= {"inventory_hostname": "host", "__bootstrap_container": MACHINE, "__bootstrap_ssh_keys": {"stat": {"exists": False}}}
+    context |= {
+        "inventory_hostname": "host",
+        "__bootstrap_container": MACHINE,
+        "__bootstrap_ssh_keys": {"stat": {"exists": False}},
+    }
     return Templar(loader=DataLoader(), variables={**own, **context, **variables})
-
-
-def task(module):
-    return next(task for task in load(ROLE / "tasks/main.yml") if module in task)
 
 
 def file(ending, **variables):
     """One of the files that the role writes, as the module is asked for it."""
-    files = templar(**variables).template(task("protostar.platform.host_files")["protostar.platform.host_files"])["files"]
-    return next(file for file in files if file["dest"].endswith(ending))
+    [call] = [task for task in load(ROLE / "tasks/main.yml") if "protostar.platform.host_files" in task]
+    arguments = templar(**variables).template(call["protostar.platform.host_files"])
+    return next(file for file in arguments["files"] if file["dest"].endswith(ending))
 
 
 def lines(ending, **variables):
-    return [line for line in file(ending, **variables)["content"].splitlines() if line and not line.startswith(("#", "//"))]
+    return [
+        line for line in file(ending, **variables)["content"].splitlines() if line and not line.startswith(("#", "//"))
+    ]
 
 
 def watched(**variables):
@@ -55,12 +59,11 @@ def watched(**variables):
 
 def refused(about, **variables):
     """Whether the assertion whose sentence is `about` something does not hold."""
-    found = [
+    [assertion] = [
         task["ansible.builtin.assert"]
         for task in load(ROLE / "tasks/main.yml")
         if about in task.get("ansible.builtin.assert", {}).get("fail_msg", "")
     ]
-    [assertion] = found
     conditions = assertion["that"] if isinstance(assertion["that"], list) else [assertion["that"]]
     return not all(templar(**variables).evaluate_conditional(trust_as_template(condition)) for condition in conditions)
 
@@ -76,7 +79,9 @@ def test_the_audit_watches_what_decides_who_gets_in_and_what_runs():
 
 def test_roots_own_keys_are_watched_once():
     keys = {"stat": {"exists": True, "path": "/root/.ssh/authorized_keys"}}
-    assert len([line for line in lines("60-protostar.rules", __bootstrap_ssh_keys=keys) if "dir=/root/.ssh " in line]) == 1
+    assert (
+        len([line for line in lines("60-protostar.rules", __bootstrap_ssh_keys=keys) if "dir=/root/.ssh " in line]) == 1
+    )
 
 
 def test_every_directory_is_there_before_it_is_watched():
@@ -107,7 +112,10 @@ def test_ssh_takes_keys_only_and_whatever_the_user_says_instead():
         line.split(" ", 1)
         for line in lines("00-protostar.conf", bootstrap_ssh_options={"MaxAuthTries": 20, "KexAlgorithms": None})
     )
-    assert changed == {**{name: value for name, value in options.items() if name != "KexAlgorithms"}, "MaxAuthTries": "20"}
+    assert changed == {
+        **{name: value for name, value in options.items() if name != "KexAlgorithms"},
+        "MaxAuthTries": "20",
+    }
 
 
 @pytest.mark.parametrize(
@@ -151,8 +159,10 @@ def test_a_login_by_password_is_refused_before_passwords_are(name):
 def test_the_hosts_of_the_example_do_not_restart_at_the_same_time():
     groups = ("main", "sub", "relay")
     times = [
-        yaml.safe_load((ROOT / f"inventories/example/group_vars/{group}.yml").read_text())["bootstrap_upgrades_reboot_time"]
+        yaml.safe_load((ROOT / f"inventories/example/group_vars/{group}.yml").read_text())[
+            "bootstrap_upgrades_reboot_time"
+        ]
         for group in groups
     ]
     minutes = sorted(int(time[:2]) * 60 + int(time[3:]) for time in times)
-    assert all(later - earlier >= 30 for earlier, later in zip(minutes, minutes[1:], strict=False))
+    assert all(later - earlier >= 30 for earlier, later in itertools.pairwise(minutes))

@@ -1,6 +1,6 @@
 # The project's commands. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: up down status test test-quick lint unit bench help
+.PHONY: up down status test test-quick lint unit bench audit help
 
 up: ## build and start the lab, run site.yml on it, show what runs where
 	@scripts/up
@@ -25,6 +25,9 @@ unit: ## unit tests, with every supported Python that is here
 
 bench: ## measure, print a table, write build/bench.json
 	@scripts/bench
+
+audit: ## what lynis and testssl.sh say of the lab
+	@scripts/audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -22,7 +22,7 @@ ROUTES = {
 }
 # Everything that looks at main while it serves.
 OBSERVERS: Mapping[str, Sequence[str]] = {
-    "protostar-main": ["cadvisor", "promtail", "alloy", "nginx-exporter", "node-exporter"],
+    "protostar-main": ["docker-socket-proxy", "cadvisor", "promtail", "alloy", "nginx-exporter", "node-exporter"],
     "protostar-sub": ["prometheus"],
 }
 

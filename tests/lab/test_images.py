@@ -112,11 +112,33 @@ def test_service_is_ready_as_its_user(start, image, user, path):
     assert container.output("stat", "-c", "%u", "/proc/1").strip() == user
 
 
+def test_haproxy_runs_as_upstreams_user_and_socat_asks_it(start, tmp_path):
+    (tmp_path / "haproxy.cfg").write_text(
+        "defaults\n  mode http\n  timeout client 5s\n  timeout connect 5s\n  timeout server 5s\n"
+        "frontend all\n  bind /run/it/all.sock\n  http-request return status 200\n"
+    )
+    tmp_path.chmod(0o755)
+    options = ["--tmpfs=/run/it:uid=99", "--network=none", f"--volume={tmp_path}:/usr/local/etc/haproxy:ro"]
+    haproxy = start("haproxy", *HARDENED, *options)
+    ask = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | socat - UNIX-CONNECT:/run/it/all.sock,shut-none | grep 200"
+    assert haproxy.until("sh", "-c", ask).startswith("HTTP/1.")
+    assert haproxy.output("stat", "-c", "%u:%g", "/proc/1").strip() == "99:99"
+
+
 def test_prometheus_pages_find_their_scripts(start):
     prometheus = start("prometheus")
     prometheus.until("wget", "-q", "-O", "-", "http://127.0.0.1:9090/-/ready")
     assert "Prometheus" in prometheus.output("curl", "-sSfL", "http://127.0.0.1:9090/graph")
     assert prometheus.output("promtool", "check", "config", "/etc/prometheus/prometheus.yml")
+
+
+def test_stand_in_for_cadvisor_knows_what_the_engine_tells_it(start):
+    found = start("cadvisor", "--volume=/run:/engine:ro", command=("--docker=unix:///engine/docker.sock",))
+    known = found.until("sh", "-c", 'curl -sSf "http://127.0.0.1:8080/api/v2.0/spec/$HOSTNAME?type=docker"')
+    assert known == '{"known": true}'
+    assert found.run("curl", "-sSf", "http://127.0.0.1:8080/api/v2.0/spec/none?type=docker").returncode
+    lost = start("cadvisor", command=("--docker=unix:///engine/docker.sock",))
+    assert "protostar_stand_in_containers -1" in lost.until("curl", "-sSf", "http://127.0.0.1:8080/metrics")
 
 
 def test_stand_in_says_what_it_is(start):

@@ -21,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import engine
+
 HERE = Path(__file__).resolve().parent
 SERVICES = json.loads((HERE / "services.json").read_text(encoding="utf-8"))
 COMMANDS = Path("/var/tmp/mc-commands.txt")
@@ -30,6 +32,7 @@ GROWING = {
     "loki_write_sent_entries_total",
     "promtail_sent_entries_total",
 }
+SPEC = "/api/v2.0/spec/"
 METRICS_PATHS = ("/metrics", "/minio/v2/metrics/cluster", "/minio/v2/metrics/node")
 
 
@@ -50,6 +53,10 @@ class Handler(BaseHTTPRequestHandler):
             self.upgrade()
         elif path in answers:
             self.answer_value(answers[path])
+        elif self.name == "cadvisor" and path.startswith(SPEC):
+            # As upstream it knows a container, itself too, only if the engine told of it.
+            known = engine.ask(f"/containers/{path.removeprefix(SPEC)}/json")
+            self.answer_value({"known": bool(known)}, status=200 if known else 500)
         elif path == "/stand-in/headers":
             self.answer_value(dict(self.headers.items()))
         elif path == "/":
@@ -113,7 +120,15 @@ def metrics(name: str, requests: int) -> str:
         f'protostar_stand_in_info{{service="{name}"}} 1\n'
         "# HELP protostar_stand_in_requests_total Requests answered.\n"
         f"# TYPE protostar_stand_in_requests_total counter\nprotostar_stand_in_requests_total {requests}\n"
-    ) + "".join(upstream_metrics(name, requests))
+    ) + "".join([*seen(), *upstream_metrics(name, requests)])
+
+
+def seen() -> Iterator[str]:
+    """Tell how many containers the engine told of, in the place of their logs and measurements."""
+    if engine.endpoint():
+        containers = engine.ask("/containers/json")
+        count = len(containers) if isinstance(containers, list) else -1
+        yield f"# TYPE protostar_stand_in_containers gauge\nprotostar_stand_in_containers {count}\n"
 
 
 def upstream_metrics(name: str, requests: int) -> Iterator[str]:

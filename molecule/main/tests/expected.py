@@ -10,12 +10,12 @@ import yaml
 ROOT = Path(__file__).parents[3]
 HOSTS = {
     "protostar-main": [
-        "cadvisor", "fastapi-green", "frontend-green", "nest-green", "nginx", "nginx-exporter", "node-exporter",
-        "pgvector", "pgvector-exporter", "promtail", "redis", "redis-exporter",
+        "cadvisor", "docker-socket-proxy", "fastapi-green", "frontend-green", "nest-green", "nginx", "nginx-exporter",
+        "node-exporter", "pgvector", "pgvector-exporter", "promtail", "redis", "redis-exporter",
     ],
     "protostar-sub": [
-        "alertmanager", "blackbox", "cadvisor", "grafana", "loki", "minio", "nginx", "nginx-exporter", "node-exporter",
-        "prometheus", "promtail",
+        "alertmanager", "blackbox", "cadvisor", "docker-socket-proxy", "grafana", "loki", "minio", "nginx",
+        "nginx-exporter", "node-exporter", "prometheus", "promtail",
     ],
 }  # fmt: skip
 

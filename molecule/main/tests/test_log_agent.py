@@ -27,6 +27,13 @@ def test_the_successor_runs_instead_on_both_machines(alloy, machine):
     assert {host: agents(machine(host)) for host in HOSTS} == {host: ["alloy"] for host in HOSTS}
 
 
+def test_it_is_told_of_every_container(alloy, machine):
+    ask = "docker exec alloy curl -sS http://127.0.0.1:12345/metrics | sed -n 's/^protostar_stand_in_containers //p'"
+    for host in HOSTS:
+        told, there = machine(host).check_output(f"{ask}; docker ps --quiet | wc -l").split()
+        assert told == there
+
+
 def test_prometheus_reaches_it_on_both_machines(alloy, scraped):
     found = {
         (target["labels"]["job"], target["labels"]["instance"])

@@ -1,6 +1,7 @@
 """cAdvisor asks for as little of the host as its metrics need."""
 
 import pytest
+from ansible_collections.protostar.platform.plugins.module_utils import _composefile
 
 
 @pytest.fixture
@@ -15,9 +16,10 @@ def flags(service):
 
 
 def test_of_the_host_nothing_can_be_written_and_no_file_system_read(cadvisor):
-    mounts = [volume.split(":") for volume in cadvisor()["volumes"]]
-    assert {source for source, *_ in mounts} == {"/run", "/sys", "/proc", "/var/lib/docker/image"}
-    assert [options for *_, options in mounts] == ["ro"] * len(mounts)
+    mounts = _composefile.mounts(cadvisor())
+    proxy = "/var/lib/protostar/docker"
+    assert {mount.source for mount in mounts} == {proxy, "/sys", "/proc", "/var/lib/docker/image"}
+    assert all(mount.read_only for mount in mounts)
     assert "privileged" not in cadvisor()
 
 
@@ -26,8 +28,10 @@ def test_a_moved_engine_is_found_where_cadvisor_looks_for_the_host(cadvisor):
 
 
 def test_both_sockets_are_in_what_is_mounted(cadvisor):
+    service = cadvisor(cadvisor_docker_socket_directory="/elsewhere")
+    targets = {mount.source: mount.target for mount in _composefile.mounts(service)}
     for flag in ("docker", "containerd"):
-        assert flags(cadvisor())[flag].removeprefix("unix://").startswith("/run/")
+        assert flags(service)[flag].removeprefix("unix://") == f"{targets['/elsewhere']}/{flag}.sock"
 
 
 @pytest.mark.parametrize(("kernel_log", "extra"), [(True, {"devices", "cap_add"}), (False, set())])

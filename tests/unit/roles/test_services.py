@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.protostar.platform.plugins.module_utils import _composefile
 
 ROOT = Path(__file__).parents[3]
 SERVICES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/templates/compose.yaml.j2"))
@@ -18,7 +19,7 @@ def arguments(request, render):
 
 
 def sources(service):
-    return [volume.split(":")[0] for volume in service.get("volumes", [])]
+    return [mount.source for mount in _composefile.mounts(service)]
 
 
 def test_every_container_is_limited_and_unprivileged(arguments):

@@ -21,11 +21,15 @@ description:
     not returned.
   - In C(hosts) of a play it is evaluated before Ansible reads the variables of a host, so that a wrong password, a
     damaged file and one that is not YAML are refused with the remedy, and without a line of the file.
-  - A password that was typed, with which a vault would be encrypted for the first time, is asked for once more.
 options:
   _terms:
     description: Path of the vault.
     required: true
+  confirm:
+    description: Ask again for a password that was typed and would encrypt the vault for the first time.
+    type: bool
+    default: true
+    version_added: 0.5.0
 author:
   - The protostar.platform authors
 """
@@ -50,6 +54,7 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **options: Any) -> list[str]:  # noqa: ANN401
         """Return the paths, or refuse."""
+        self.set_options(var_options=variables, direct=options)
         passwords = self._loader._vault.secrets
         for term in terms:
             vault = _vault.open_vault(Path(term), passwords)
@@ -57,7 +62,8 @@ class LookupModule(LookupBase):
                 _secrets.read_names(vault.text)
             except _secrets.VaultTextError as error:
                 raise _vault.refuse(vault, error) from None
-            if not vault.encrypted and passwords and not (variables or {}).get("ansible_check_mode"):
+            new = self.get_option("confirm") and not (variables or {}).get("ansible_check_mode")
+            if not vault.encrypted and passwords and new:
                 confirm(_vault.choose_password(vault, passwords)[1])
         return [str(term) for term in terms]
 

@@ -1,21 +1,17 @@
-"""The secrets that a vault lacks: what is needed, what is weak, what becomes of its text, and how it is written."""
+"""The secrets that a vault lacks: what is needed, what is weak, and what becomes of its text."""
 
 import ast
-import os
 import re
-import stat
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible.errors import AnsibleError
-from ansible.parsing.vault import VaultLib, VaultSecret
-from ansible_collections.protostar.platform.plugins.action import check_variables, vaulted_secrets
+from ansible_collections.protostar.platform.plugins.action import vaulted_secrets
 from ansible_collections.protostar.platform.plugins.modules import vaulted_secrets as documentation
-from ansible_collections.protostar.platform.plugins.plugin_utils import _secrets, _vault
+from ansible_collections.protostar.platform.plugins.plugin_utils import _secrets, _vault_text
 
 STRONG = "Zu7bq1Vd9kXw3LmP0sTy"
-PASSWORDS = [("default", VaultSecret(b"a long password of a vault"))]
 
 
 # --- what is needed ---------------------------------------------------------------------------------------------------
@@ -182,7 +178,7 @@ def test_a_text_that_cannot_be_changed_is_refused_without_a_word_of_it(text, wor
 
 
 def test_a_change_that_would_change_more_is_refused(monkeypatch):
-    monkeypatch.setattr(_secrets, "_replace", lambda text, leaf, value: (leaf.start_mark.index - 9, 30, value))
+    monkeypatch.setattr(_vault_text, "replace", lambda text, leaf, value: (leaf.start_mark.index - 9, 30, value))
     with pytest.raises(_secrets.VaultTextError, match="without changing"):
         plan("platform_secrets:\n  a: one\n  b: todo\n")
 
@@ -228,124 +224,11 @@ def test_a_value_that_is_encrypted_by_itself_and_does_not_open_is_named():
     assert "SENTINEL" not in str(error.value)
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------
+# --- the inventory ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "all/vault.yml"
-
-
-def write(path, text="a: 1\n", vault_id=None, passwords=PASSWORDS):
-    vault = _vault.open_vault(path, passwords)
-    _vault.write_vault(
-        vault, text, *((vault_id, passwords[0][1]) if vault_id else _vault.choose_password(vault, passwords))
-    )
-
-
-def test_a_vault_is_encrypted_and_for_its_owner_only(path):
-    write(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert VaultLib(PASSWORDS).decrypt(path.read_bytes()) == b"a: 1\n"
-    assert _vault.open_vault(path, PASSWORDS).text == "a: 1\n"
-    assert [file.name for file in path.parent.iterdir()] == ["vault.yml"]
-
-
-def test_a_vault_keeps_its_id_and_its_password(path):
-    prod = VaultSecret(b"the password of production")
-    write(path, vault_id="prod", passwords=[("prod", prod)])
-    write(path, "a: 2\n", passwords=[*PASSWORDS, ("prod", prod)])
-    assert path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
-    assert _vault.open_vault(path, [("prod", prod)]).text == "a: 2\n"
-
-
-def test_a_link_stays_a_link(path, tmp_path):
-    path.parent.mkdir()
-    path.symlink_to(tmp_path / "elsewhere.yml")
-    write(path)
-    assert path.is_symlink()
-    assert _vault.open_vault(tmp_path / "elsewhere.yml", PASSWORDS).text == "a: 1\n"
-
-
-def test_which_of_several_passwords_is_meant_has_to_be_said(path, monkeypatch):
-    passwords = [*PASSWORDS, ("prod", VaultSecret(b"the password of production"))]
-    with pytest.raises(AnsibleError, match="ANSIBLE_VAULT_ENCRYPT_IDENTITY"):
-        write(path, passwords=passwords)
-    monkeypatch.setenv("ANSIBLE_VAULT_ENCRYPT_IDENTITY", "other")
-    with pytest.raises(AnsibleError, match="default, prod"):
-        write(path, passwords=passwords)
-    assert not path.exists()
-    monkeypatch.setenv("ANSIBLE_VAULT_ENCRYPT_IDENTITY", "prod")
-    write(path, passwords=passwords)
-    assert path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_what_was_there(path, monkeypatch, step):
-    write(path)
-    before = path.read_bytes()
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[step], fail)
-    with pytest.raises(AnsibleError, match="cannot be written: No space left"):
-        write(path, "a: 2\n")
-    assert path.read_bytes() == before
-    assert [file.name for file in path.parent.iterdir()] == ["vault.yml"]
-
-
-def test_what_another_wrote_meanwhile_is_not_overwritten(path):
-    write(path)
-    vault = _vault.open_vault(path, PASSWORDS)
-    write(path, "a: 2\n")
-    with pytest.raises(AnsibleError, match="meanwhile"):
-        _vault.write_vault(vault, "a: 3\n", None, PASSWORDS[0][1])
-    assert _vault.open_vault(path, PASSWORDS).text == "a: 2\n"
-    assert [file.name for file in path.parent.iterdir()] == ["vault.yml"]
-
-
-def test_no_plain_text_is_written_at_any_time(path, monkeypatch):
-    written = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: written.extend(path.parent.glob(".*")))
-    seen = []
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda self, to: (seen.append(self.read_bytes()), replace(self, to))[1])
-    write(path, "a: SENTINEL\n")
-    assert seen
-    assert written
-    assert all(content.startswith(b"$ANSIBLE_VAULT;") and b"SENTINEL" not in content for content in seen)
-
-
-@pytest.mark.parametrize(
-    ("damage", "passwords", "word"),
-    [
-        (lambda content: content, [("default", VaultSecret(b"another"))], "cannot be opened"),
-        (lambda content: content[:200], PASSWORDS, "damaged"),
-        (lambda content: content[:30] + b"zz" + content[32:], PASSWORDS, "damaged"),
-        (lambda content: content[:-3], PASSWORDS, "damaged"),
-        (lambda content: content.split(b"\n")[0] + b"\n", PASSWORDS, "damaged"),
-        (lambda content: content.replace(b"AES256", b"ROT13"), PASSWORDS, "damaged"),
-        (lambda content: content, [], "no vault password was given"),
-        (lambda content: content, None, "no vault password was given"),
-        (lambda content: b"\xff\xfe", PASSWORDS, "UTF-8"),
-    ],
-)
-def test_a_vault_that_cannot_be_opened_is_refused_in_one_sentence(path, damage, passwords, word):
-    write(path)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(AnsibleError, match=word) as error:
-        _vault.open_vault(path, passwords)
-    assert str(error.value).startswith(f"Nothing was changed: {path}")
-
-
-def test_a_directory_in_its_place_is_refused(path):
-    path.mkdir(parents=True)
-    with pytest.raises(AnsibleError, match="cannot be read"):
-        _vault.open_vault(path, PASSWORDS)
-
-
-def test_a_file_that_ansible_would_no_longer_read_is_not_hidden(path):
+def test_a_file_that_ansible_would_no_longer_read_is_not_hidden(tmp_path):
+    path = tmp_path / "all/vault.yml"
     vaulted_secrets.refuse_hidden(path)
     path.parent.with_name("all.yml").write_text("platform_domain: example.com\n")
     with pytest.raises(AnsibleError, match=r"all\.yml"):
@@ -379,44 +262,3 @@ def test_the_documentation_has_the_defaults_of_the_code():
     text = Path(vaulted_secrets.__file__).read_text()
     keys = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
     assert set(options) <= keys
-
-
-# --- preflight --------------------------------------------------------------------------------------------------------
-
-SECRET = {"type": "str", "no_log": True}
-OPTIONS = {
-    "redis_password": SECRET,
-    "redis_users": {"type": "list", "options": {"name": {"type": "str"}, "password": SECRET}},
-    "alertmanager_email": {"type": "dict", "options": {"password": SECRET}},
-    "ddclient_password": {**SECRET, "default": ""},
-    "nginx_peer_key": SECRET,
-    "app_definition": {"type": "dict", "options": {"secrets": {"type": "dict", "no_log": True}}},
-}
-
-
-@pytest.mark.parametrize(
-    ("values", "allow", "wheres"),
-    [
-        ({"redis_password": STRONG}, [], []),
-        ({"redis_password": "admin"}, [], ["redis_password"]),
-        ({"redis_password": "redis_password"}, [], ["redis_password"]),
-        ({"redis_password": "change me"}, [], []),
-        ({"redis_password": ""}, [], []),
-        (
-            {"redis_users": [{"name": "a-long-enough-name", "password": "a-long-enough-name"}]},
-            [],
-            ["redis_users[a-long-enough-name].password"],
-        ),
-        ({"redis_users": [{"name": "nest", "password": "admin"}]}, [], ["redis_users[nest].password"]),
-        ({"redis_users": [{"name": "nest", "password": "admin"}]}, ["redis_users[nest].password"], []),
-        ({"redis_users": [{"name": "nest", "password": "admin"}]}, ["redis_users*"], []),
-        ({"redis_users": [{"name": "nest", "password": "admin"}]}, ["redis_password"], ["redis_users[nest].password"]),
-        ({"alertmanager_email": {"password": "admin"}, "ddclient_password": "abc"}, [], []),
-        ({"nginx_peer_key": "PEM", "app_definition": {"secrets": {"licence": "abc"}}}, [], []),
-    ],
-)
-def test_preflight_refuses_a_weak_password_that_is_ours(values, allow, wheres):
-    problems = list(check_variables.find_weak(OPTIONS, values, allow))
-    assert [problem.split(" is a secret ")[0] for problem in problems] == wheres
-    assert all(f'preflight_allow_weak: ["{where}"]' in problem for where, problem in zip(wheres, problems, strict=True))
-    assert not any("admin" in problem for problem in problems)

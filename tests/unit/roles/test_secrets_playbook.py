@@ -1,88 +1,18 @@
 """playbooks/secrets.yml, run on a copy of the example inventory."""
 
-import os
 import re
-import shutil
 import stat
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
+from production import EXAMPLE, PASSWORD, Production
 
-ROOT = Path(__file__).parents[3]
-EXAMPLE = ROOT / "inventories/example"
-PASSWORD = "a long password of a vault"
 PEM = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 STRONG = "Zu7bq1Vd9kXw3LmP0sTy"
 PLACEHOLDERS = set(
     yaml.safe_load((EXAMPLE / "group_vars/all/vault.yml").read_text(encoding="utf-8"))["platform_secrets"]
 )
-
-
-class Production:
-    """An inventory, the password of its vault, and runs of Ansible with both."""
-
-    def __init__(self, root):
-        self.root, self.inventory, self.password = root, root / "production", root / "password"
-        self.vault = self.inventory / "group_vars/all/vault.yml"
-        shutil.copytree(EXAMPLE, self.inventory)
-        (root / "temporary").mkdir()
-        self.password.write_text(f"{PASSWORD}\n")
-
-    def ansible(self, program, *arguments, given=None, typed=None):
-        """Run a program of Ansible; return its status and what it said, with single spaces."""
-        given = ("--vault-password-file", self.password) if given is None else given
-        done = subprocess.run(
-            [sys.executable, "-m", "ansible", program, *map(str, (*arguments, *given))],
-            cwd=ROOT,
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_LOCAL_TEMP": str(self.root / "temporary"),
-                "COLUMNS": "1000",
-            },
-            input=typed,
-            start_new_session=True,  # a password is asked for at standard input, not at this terminal
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, " ".join((done.stdout + done.stderr).split())
-
-    def run(self, *arguments, inventory=None, **options):
-        return self.ansible(
-            "playbook", "-i", inventory or self.inventory, "playbooks/secrets.yml", *arguments, **options
-        )
-
-    def text(self):
-        content = self.vault.read_bytes()
-        assert content.startswith(b"$ANSIBLE_VAULT;")
-        return bytes(VaultLib([("default", VaultSecret(PASSWORD.encode()))]).decrypt(content)).decode()
-
-    def secrets(self):
-        return yaml.safe_load(self.text())["platform_secrets"]
-
-    def write(self, text):
-        self.vault.write_text(text)
-
-    def refuses(self, *words, **options):
-        """Run it, and see that it is refused with `words` and that no file was touched."""
-        before = self.files()
-        status, output = self.run(**options)
-        assert status != 0
-        assert "Nothing was changed: " in output
-        assert "Traceback" not in output
-        for word in words:
-            assert word in output, output
-        assert self.files() == before
-        return output
-
-    def files(self):
-        return {path: path.read_bytes() for path in self.inventory.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -227,6 +157,16 @@ def test_an_encrypted_vault_is_not_opened_by_another_password_or_none(production
     other.write_text("another password of a vault\n")
     production.refuses("cannot be opened with the vault password", given=("--vault-password-file", other))
     production.refuses("is encrypted, and no vault password was given", given=())
+
+
+@pytest.mark.parametrize("playbook", ["site", "rotate"])
+def test_other_playbooks_tell_the_remedy_too(production, playbook):
+    production.run()
+    other = production.root / "other"
+    other.write_text("another password of a vault\n")
+    given = ("--vault-password-file", other)
+    production.refuses("vault.yml cannot be opened with the vault password", given=given, playbook=playbook)
+    production.refuses("vault.yml is encrypted, and no vault password was given", given=(), playbook=playbook)
 
 
 def test_a_damaged_vault_is_refused(production):

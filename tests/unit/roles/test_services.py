@@ -127,6 +127,46 @@ def test_redis_gets_hashes_of_passwords(render, file):
     assert "pass word" not in "\n".join(lines)
 
 
+def test_redis_takes_several_passwords_while_one_is_changed(render, file):
+    users = [{"name": "shop", "password": "new", "rotating_passwords": ["old", "new"]}]
+    arguments = render("redis", redis_users=users, redis_monitor_rotating_passwords=["monitor's", "next"])
+    lines = file(arguments, "secrets/redis/users.acl").splitlines()
+    old, new, monitor, following = (sha256(text).hexdigest() for text in (b"old", b"new", b"monitor's", b"next"))
+    assert lines[1].startswith(f"user monitor on #{monitor} #{following} resetkeys ")
+    assert lines[2].startswith(f"user shop on #{new} #{old} ~* ")
+    # The reload logs in with what it finds, which the server takes before and afterwards.
+    assert "secrets/redis/monitor_password" in arguments["reload"]["files"]
+    assert "secrets/redis/monitor_password" not in render("redis")["reload"]["files"]
+
+
+def test_postgres_has_a_second_login_while_a_password_is_changed(render, file):
+    def sql(**user):
+        users = [{"name": "shop", "password": "now", **user}, {"name": "till", "password": "x"}]
+        lines = file(render("pgvector", pgvector_users=users), "secrets/pgvector/provision.sql").splitlines()
+        return lines, {line.split('"')[1]: line for line in lines if " LOGIN PASSWORD " in line}
+
+    lines, logins = sql(rotating_passwords=["old", "new"])
+    second = 'GRANT "shop" TO "shop_rotating";'
+    assert {"shop", "shop_rotating", "till", "postgres_exporter"} == set(logins)
+    assert second in lines
+    assert """ALTER ROLE "shop_rotating" SET role = 'shop';""" in lines
+    assert 'DROP ROLE IF EXISTS "shop_rotating";' not in lines
+    assert 'DROP ROLE IF EXISTS "till_rotating";' in lines
+    now = sql()[1]["shop"]
+    assert logins["shop"] != now
+    assert sql(rotating_passwords=["now", "new"])[1] == {**logins, "shop": now}
+    lines, logins = sql()
+    assert second not in lines
+    assert 'DROP ROLE IF EXISTS "shop_rotating";' in lines
+    assert "shop_rotating" not in logins
+
+
+def test_a_user_of_the_name_of_a_second_login_is_not_dropped(render, file):
+    users = [{"name": "shop", "password": "x"}, {"name": "shop_rotating", "password": "y"}]
+    sql = file(render("pgvector", pgvector_users=users), "secrets/pgvector/provision.sql")
+    assert 'DROP ROLE IF EXISTS "shop_rotating"' not in sql
+
+
 @pytest.mark.parametrize(("memory", "limit"), [("100m", 100 << 20), ("2g", 2 << 30)])
 def test_redis_keeps_memory_free_for_its_fork(render, file, memory, limit):
     config = file(render("redis", redis_memory=memory, redis_config_extra={"hz": 50}), "config/redis.conf")

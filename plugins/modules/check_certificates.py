@@ -160,7 +160,7 @@ def by_files(
     if any(given) and not all(given):
         yield f"{where} has {'no key' if given[0] else 'no fullchain'}. Add it."
         return
-    pair = tuple(given) if all(given) else brought(entry["name"])
+    pair = (given[0], given[1]) if all(given) else brought(entry["name"])
     if not pair:
         yield (
             f"{where} has no fullchain and key, and neither has {parameters['directory']}/{entry['name']} of this "

@@ -69,9 +69,13 @@ Ask for help or search for solutions at https://community.letsencrypt.org. See t
 
 LIMITED = """Saving debug log to /var/log/letsencrypt/letsencrypt.log
 An unexpected error occurred:
-urn:ietf:params:acme:error:rateLimited :: There were too many requests of a given type :: too many certificates (5) \
-already issued, retry after 2031-01-01 00:00:00 UTC
+too many certificates (5) already issued, retry after 2031-01-01 00:00:00 UTC
 Ask for help or search for solutions at https://community.letsencrypt.org. See the logfile for more details.
+"""
+LIMITED_BEFORE = """An unexpected error occurred:
+There were too many requests of a given type :: Error creating new order :: too many certificates (5) already issued, \
+retry after 2031-01-01 00:00:00 UTC: see https://letsencrypt.org/docs/rate-limits/
+Please see the logfiles in /var/log/letsencrypt for more details.
 """
 UNREACHABLE = """An unexpected error occurred:
 requests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme.example', port=443): Max retries exceeded with \
@@ -99,6 +103,7 @@ UNKNOWN = "An unexpected error occurred:\nSomething new.\nAsk for help or search
         (ACME, failed("caa", "CAA record prevents issuance"), ["(CAA record prevents", "your DNS provider"]),
         (DNS, failed("unauthorized", "No TXT record"), ["_acme-challenge.api.example.com", "certificates_dns_"]),
         (ACME, LIMITED, ["(too many certificates (5) already issued, retry after 2031-01-01 00:00:00 UTC)"]),
+        (ACME, LIMITED_BEFORE, ["no more certificates for now (too many certificates (5) already", "2031-01-01"]),
         (ACME, UNREACHABLE, ["https://acme.example/dir cannot be reached", "certificates_acme_server"]),
         (ACME, REFUSED, ["https://acme.example/dir cannot be reached"]),
         (ACME, UNTRUSTED, ["is not trusted by this host", "update-ca-certificates"]),

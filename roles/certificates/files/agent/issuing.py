@@ -79,7 +79,7 @@ def explain(wanted: Wanted, acme: Acme, said: str, kept: str) -> str:
     """
     text = " ".join(said.split())
     domain, kind, detail = challenge(said)
-    if limited := re.search(r"rateLimited\b.*?:: (?:.*?:: )?(.*?)(?= Ask for help| See https?://| Please see|$)", text):
+    if limited := re.search(LIMITED, text):
         what = f"the authority gives no more certificates for now ({ended(limited[1])})"
         remedy = "Run it again after that; try out with the staging server of your authority."
     elif domain and kind in ("dns", "caa"):
@@ -104,6 +104,8 @@ def explain(wanted: Wanted, acme: Acme, said: str, kept: str) -> str:
     return f"{wanted.name}: {what}. {kept} {remedy}"
 
 
+# certbot leaves out the type of the error; the words are those of Boulder, which is Let's Encrypt's.
+LIMITED = r"\b(too many (?!requests of a given type).*?)(?= Ask for help| See the logfile| Please see| See https?:|$)"
 UNREACHABLE = r"Requesting \S+: |ConnectionError|Max retries exceeded|NameResolutionError|[Tt]imed out"
 NOISE = r"Ask for help|See the logfile|Saving debug log|Some challenges have failed|An unexpected error occurred|Hint:"
 

@@ -166,7 +166,7 @@ def by_files(
             f"{where} has no fullchain and key, and neither has {parameters['directory']}/{entry['name']} of this "
             "host. Add them, or choose another source."
         )
-    elif why := fault(*pair, entry["domains"]):
+    elif why := fault(pair[0], pair[1], entry["domains"]):
         yield f"{where} {why}. Bring a certificate and key that belong together and are valid for its domains."
 
 

@@ -5,11 +5,14 @@ import re
 import pytest
 from authority import ACME, PAIRS, ROOTS
 
-KEEP = f"rm -rf /root/brought && cp -a {PAIRS} /root/brought && rm -rf {PAIRS}/* {PAIRS}/.pairs"
+# What an interrupted run left there is the lab's own.
+KEEP = f"[ -d /root/brought ] || cp -a {PAIRS} /root/brought; rm -rf {PAIRS}/* {PAIRS}/.pairs"
 FORGET = "rm -rf /etc/letsencrypt /var/lib/protostar/certificates /var/lib/protostar/metrics/certificates.prom"
-# The links go, and what the lab brought lies there as it did.
-RESTORE = f"test -d /root/brought && rm -rf {PAIRS} && mv /root/brought {PAIRS}"
+# The links go, and what the lab brought lies there as it did. The directory itself stays: nginx has it mounted.
+RESTORE = f"cd {PAIRS} && test -d /root/brought && rm -rf * .pairs && cp -a /root/brought/. . && rm -rf /root/brought"
 NO_TIMER = "systemctl disable --quiet --now certbot.timer || true"
+# The client asks no DNS of the lab.
+RESOLVE = "--resolve acme.protostar.test:15000:198.18.0.2"
 TRUSTED = "/usr/local/share/ca-certificates/pebble.crt"
 RELOAD = "docker exec nginx sh /etc/nginx/protostar/reload.sh"
 
@@ -46,7 +49,7 @@ def first_run(certificates, without_certificates):
 @pytest.fixture(scope="session", autouse=True)
 def trusted(client):
     """The client trusts Pebble's own root, which it makes anew at each start."""
-    client.check_output(f"curl -sS --fail --output {TRUSTED} {ROOTS} && update-ca-certificates 2>/dev/null")
+    client.check_output(f"curl -sS --fail {RESOLVE} --output {TRUSTED} {ROOTS} && update-ca-certificates 2>/dev/null")
     yield
     client.check_output(f"rm {TRUSTED}; update-ca-certificates --fresh 2>/dev/null")
 

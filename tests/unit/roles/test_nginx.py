@@ -404,3 +404,17 @@ def test_the_key_is_in_no_file_that_others_may_read(render):
     arguments = render("nginx", **{**PEER, "nginx_peer_key": "the private key"})
     assert "the private key" in json.dumps(arguments)
     assert "the private key" not in json.dumps({key: value for key, value in arguments.items() if key != "secrets"})
+
+
+def test_an_authority_reads_its_challenge_over_plain_http_on_both_lines(render, file):
+    variables = {"nginx_sites": [SITE], "nginx_publish_proxy_http": "8080", **PROXY}
+    arguments = render("nginx", nginx_acme_directory="/var/acme", **variables)
+    servers = file(arguments, "config/sites.conf").split("\nserver {")
+    answering = {re.search(r"listen (\S+?);?\s", text)[1]: text for text in servers if "acme-challenge/" in text}
+    assert set(answering) == {"80", "8081"}
+    # A redirect outside of a location would come first.
+    assert all(re.search(r"location / {\s+return 301 ", text) for text in answering.values())
+    assert all(text.count("return 301") == 1 for text in answering.values())
+    assert "/var/acme:/usr/share/nginx/acme:ro" in arguments["compose"]["services"]["nginx"]["volumes"]
+    without = render("nginx", **variables)
+    assert "acme" not in file(without, "config/sites.conf") + str(without["compose"])

@@ -191,7 +191,7 @@ def test_a_private_authority_signs_for_a_key_that_stays(certificates, main, clie
     }
     run = certificates("--limit", "main", **private)
     assert run.code == 0, run.text
-    client.check_output("printf %s > /run/private.pem", own.read_text())
+    client.check_output("echo %s > /run/private.pem", own.read_text())
     _, issuer, names = shown(WWW, "-no-CAstore -CAfile /run/private.pem")
     assert (issuer.strip(), names) == ("CN=private", {WWW, API})
     # The authority's key is on no host, and what the host made is in no output.

@@ -5,8 +5,8 @@ from pathlib import Path
 from ansible.plugins.loader import init_plugin_loader
 
 HERE = Path(__file__).parent
-# They are no part of the collection, and run with one Python: the checkout's.
-TOOLS = {HERE / name for name in ("bench", "compute_fake", "lab", "scripts")}
+# Templates and playbooks, of which each pair runs many all the same, and what is no part of the collection.
+DIVIDED = {HERE / name for name in ("bench", "compute_fake", "lab", "roles", "scripts")}
 
 
 def pytest_addoption(parser):
@@ -19,7 +19,7 @@ def pytest_configure():
 
 def pytest_collection_modifyitems(config, items):
     for item in items:
-        if item.path.parent in TOOLS:
+        if item.path.parent in DIVIDED:
             item.add_marker("once")
     share, shares = map(int, config.getoption("share").split("/"))
     once = [item for item in items if item.get_closest_marker("once")]

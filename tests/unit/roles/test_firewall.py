@@ -12,8 +12,6 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-pytestmark = pytest.mark.once
-
 ROLE = Path(__file__).parents[3] / "roles/firewall"
 PORTS = [
     {"port": 8443, "sources": ["10.99.1.2"], "comment": "the relay"},

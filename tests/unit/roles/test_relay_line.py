@@ -26,7 +26,6 @@ from relay_role import (
     receive,
 )
 
-pytestmark = pytest.mark.once
 needs_nginx = pytest.mark.skipif(bool(relay_role.why_no_nginx()), reason=relay_role.why_no_nginx())
 
 

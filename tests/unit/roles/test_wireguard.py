@@ -227,7 +227,6 @@ def home(tmp_path):
             one.end()
 
 
-@pytest.mark.once
 def test_the_tunnel_stays_up_over_a_changed_configuration(home):
     assert home.reaches()
 
@@ -251,7 +250,6 @@ def test_the_tunnel_stays_up_over_a_changed_configuration(home):
     assert "syncconf" in home.told("wg")
 
 
-@pytest.mark.once
 def test_another_address_takes_the_place_of_the_old_one(home):
     home.configure(wireguard_address="10.202.0.6/29")
     assert home.tunnel("compare").returncode != 0
@@ -261,7 +259,6 @@ def test_another_address_takes_the_place_of_the_old_one(home):
     assert home.tunnel("compare").returncode == 0
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "drift",
     [
@@ -280,14 +277,12 @@ def test_what_was_changed_by_hand_is_seen_and_put_back(home, drift):
     assert home.reaches()
 
 
-@pytest.mark.once
 def test_a_broken_configuration_does_not_cut_the_tunnel(home):
     home.run("rm /etc/wireguard/protostar.conf")
     assert home.tunnel("reload").returncode != 0
     assert home.reaches()
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("command", ["check", "reload"])
 def test_a_tunnel_whose_program_is_gone_is_started_again(home, command):
     assert home.tunnel(command).returncode == 0
@@ -299,7 +294,6 @@ def test_a_tunnel_whose_program_is_gone_is_started_again(home, command):
     assert home.told("systemctl").removeprefix(asked) == "--no-block restart wg-quick@protostar.service\n"
 
 
-@pytest.mark.once
 def test_the_name_of_the_other_end_is_followed_once_it_is_silent(home):
 
     def leads_to(address):
@@ -323,7 +317,6 @@ def test_the_name_of_the_other_end_is_followed_once_it_is_silent(home):
     assert home.reaches()
 
 
-@pytest.mark.once
 def test_an_unknown_command_says_what_there_is(home):
     result = home.tunnel("stop")
     assert result.returncode == 2

@@ -24,6 +24,9 @@ NOT_YET = {
     "minio_s3_requests_5xx_errors_total": "the first request that MinIO fails",
     "prometheus_remote_storage_queue_highest_sent_timestamp_seconds": "a remote store",
     "protostar_relay_tunnel_handshake_seconds": "platform_relay_transport: wireguard",
+    "protostar_certificate_renewal_attempt_timestamp_seconds": "a certificate by ACME",
+    "protostar_certificate_renewal_success": "a certificate by ACME",
+    "protostar_reboot_required_time_seconds": "the first restart that an upgrade asks for",
     "protostar_backup_last_success_timestamp_seconds": "the first backup",
 }
 # What Grafana puts in; the windows are those of the scrape interval of 15 seconds.

@@ -32,7 +32,8 @@ POST: Mapping[str, Route] = {
     "nest": _post("nest", "/jobs", text="sent by the load"),
     "fastapi": _post("fastapi", "/documents", title="The load", text="What a load writes over and over."),
 }
-LARGE: Mapping[str, Route] = {app: Route(app, "GET", "/metrics") for app in ("nest", "fastapi")}
+# Metrics would be longer, but are not for everybody.
+LARGE: Mapping[str, Route] = {"nest": GET["nest"], "fastapi": Route("fastapi", "GET", "/openapi.json")}
 SLOW: Mapping[str, Route] = {app: Route(app, "GET", "/slow?seconds=2") for app in ("nest", "fastapi")}
 EVENTS = Route("nest", "GET", "/events")
 SOCKET = Route("nest", "GET", "/ws")

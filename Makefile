@@ -14,7 +14,7 @@ status: ## show what runs where
 test: ## lint, unit tests, module tests and molecule scenarios
 	@scripts/test
 
-test-quick: ## in under 10 minutes: lint, unit tests, and site.yml on the lab if it is up
+test-quick: ## for daily work: lint, unit tests, and site.yml on the lab if it is up
 	@scripts/test-quick
 
 lint: ## check the style of everything

@@ -83,6 +83,16 @@ def read(fullchain: str) -> Certificate:
     )
 
 
+def key_type(key: str) -> str:
+    """Return the kind of a private key: rsa or ecdsa.
+
+    Raises:
+        Unreadable: It is none, or encrypted.
+
+    """
+    return "rsa" if "Modulus" in openssl("pkey", "-noout", "-text_pub", text=key) else "ecdsa"
+
+
 def fault(fullchain: str, key: str, domains: Iterable[str], now: float | None = None) -> str:
     """Return what keeps a chain and its key from serving these names, as the end of a sentence; empty if nothing."""
     now = time.time() if now is None else now

@@ -42,6 +42,11 @@ options:
         type: str
         choices: [acme, files, authority]
         default: acme
+      key_type:
+        description: Kind of the key that is made on the host.
+        type: str
+        choices: [ecdsa, rsa]
+        default: ecdsa
       fullchain:
         description: A certificate of the user's own and its chain, as PEM.
         type: str
@@ -220,6 +225,7 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "domains": {"type": "list", "elements": "str", "required": True},
                     "source": {"type": "str", "choices": ["acme", "files", "authority"], "default": "acme"},
+                    "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
                     **pair,
                 },
             },

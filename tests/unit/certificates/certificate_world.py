@@ -28,9 +28,10 @@ class Authority:
             openssl("req", "-x509", "-new", "-key", self.key, "-subj", f"/CN={name}", "-days", "3650", *ca)
         )
 
-    def sign(self, *names, begins=-1, ends=90, chain=True):
+    def sign(self, *names, begins=-1, ends=90, chain=True, rsa=False):
         key, made = self.directory / "leaf.key", self.directory / "leaf.csr"
-        key.write_text(openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"))
+        kind = ("RSA", "rsa_keygen_bits:2048") if rsa else ("EC", "ec_paramgen_curve:P-256")
+        key.write_text(openssl("genpkey", "-algorithm", kind[0], "-pkeyopt", kind[1]))
         alternative = "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
         made.write_text(openssl("req", "-new", "-key", key, "-subj", f"/CN={names[0]}", "-addext", alternative))
         extensions = self.directory / "leaf.ext"

@@ -9,7 +9,7 @@ NOW = 2_000_000_000
 WANTED = Wanted("www.example.com", ("www.example.com", "api.example.com"), "acme")
 ACME = Acme("https://acme.example/dir", "me@example.com", "/acme", "", "", 0)
 DNS = Acme("https://acme.example/dir", "", "/acme", "dns-rfc2136", "/etc/credentials", 60)
-RENEWAL = {"server": "https://acme.example/dir", "authenticator": "webroot"}
+RENEWAL = {"server": "https://acme.example/dir", "authenticator": "webroot", "key_type": "ecdsa"}
 
 
 def have(names=("api.example.com", "www.example.com"), left=60):
@@ -27,6 +27,7 @@ def have(names=("api.example.com", "www.example.com"), left=60):
         (have(names=("www.example.com",)), ACME, RENEWAL, "its names change"),
         (have(), ACME, {**RENEWAL, "server": "https://other/dir"}, "its authority changes"),
         (have(), DNS, RENEWAL, "its challenge changes"),
+        (have(), ACME, {**RENEWAL, "key_type": "rsa"}, "its kind of key changes"),
         (have(), DNS, {**RENEWAL, "authenticator": "dns-rfc2136"}, ""),
     ],
 )
@@ -49,6 +50,12 @@ def test_both_challenges_are_asked_for():
     assert "--dns-rfc2136-credentials /etc/credentials --dns-rfc2136-propagation-seconds 60" in dns
     assert "--register-unsafely-without-email" in dns
     assert all("--domain www.example.com --domain api.example.com" in asked for asked in (http, dns))
+
+
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
+def test_the_kind_of_key_is_asked_for(kind):
+    asked = command(Wanted("www.example.com", ("www.example.com",), "acme", kind), ACME)
+    assert asked[asked.index("--key-type") + 1] == kind
 
 
 def failed(kind, detail):

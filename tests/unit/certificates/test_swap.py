@@ -11,8 +11,8 @@ import time
 import made
 import pytest
 import textfile
-from _certificate import read
-from certificate_world import AGENT, SHARED
+from _certificate import key_type, read
+from certificate_world import AGENT, SHARED, openssl
 from settings import Failed, load
 from swap import PAIRS, Pair, deploy, in_force, locked
 
@@ -34,7 +34,7 @@ class Nginx:
             raise Failed("nginx still runs its configuration of before")
         self.shows = in_force(self.settings, NAME)
 
-    def check(self, domains, fingerprint):
+    def check(self, domains, fingerprint, key_type):
         if self.wrong == "another":
             raise Failed(f"nginx still shows another certificate for {domains[0]}")
         assert self.shows and self.shows.fingerprint == fingerprint
@@ -44,11 +44,11 @@ class Nginx:
 def place(tmp_path, monkeypatch):
     """The settings of a host that wants one certificate, in files of its own."""
 
-    def make(source="files", **acme):
+    def make(source="files", key_type="ecdsa", **acme):
         document = {
             "directory": str(tmp_path / "pairs"), "metrics": str(tmp_path / "metrics"), "served_at": "127.0.0.1:1",
             "staged": str(tmp_path / "staged"), "letsencrypt": str(tmp_path / "letsencrypt"),
-            "certificates": [{"name": NAME, "domains": [NAME], "source": source}],
+            "certificates": [{"name": NAME, "domains": [NAME], "source": source, "key_type": key_type}],
             "acme": {"server": "https://acme/dir", "email": "", "webroot": "/acme", "dns_plugin": "",
                      "dns_credentials": "", "dns_propagation": 0, **acme},
         }  # fmt: skip
@@ -178,6 +178,21 @@ def test_what_a_private_authority_signed_is_signed_again_in_time(place, authorit
     assert key
 
 
+def test_a_key_is_of_the_kind_that_is_wanted(place, authority):
+    own, key = authority().own.read_text(), place("authority").staged / NAME / "privkey.pem"
+    made_before = None
+    for kind, public in (("ecdsa", "ASN1 OID: prime256v1"), ("rsa", "Public-Key: (2048 bit)"), ("ecdsa", "prime256v1")):
+        settings = place("authority", key_type=kind)
+        assert "REQUEST" in made.request(settings, settings.certificates[0], own)
+        assert public in openssl("pkey", "-noout", "-text_pub", "-in", key)
+        assert key.read_text() != made_before
+        made_before = key.read_text()
+        made.request(settings, settings.certificates[0], own)
+        assert key.read_text() == made_before
+    made.bootstrap(place("acme", key_type="rsa").certificates[0], key.parent)
+    assert key_type(key.read_text()) == "rsa"
+
+
 def test_prometheus_is_told(place, authority):
     settings, pair = place("acme"), authority().sign(NAME)
     put(settings.directory / NAME, pair)
@@ -236,7 +251,8 @@ def test_from_nothing_to_a_certificate(place, program, authority, tmp_path):
     program.command(
         "certbot",
         f"mkdir -p {live}; cp {tmp_path}/got/* {live}\n"
-        f"printf 'server = https://acme/dir\\nauthenticator = webroot\\n' > {renewal}; echo \"$@\" > {tmp_path}/asked",
+        f"printf 'server = https://acme/dir\\nauthenticator = webroot\\nkey_type = ecdsa\\n' > {renewal}\n"
+        f'echo "$@" > {tmp_path}/asked',
     )
     assert "certbot would be asked, since there is none" in program("issue", "--check").stdout
     assert "the new certificate is in force" in program("issue").stdout

@@ -11,10 +11,13 @@ import subprocess
 import time
 from collections.abc import Iterable
 
+from _certificate import Unreadable, read
 from settings import Failed
 
 RUNNING = ["docker", "inspect", "--format", "{{.State.Running}}", "nginx"]
 RELOAD = ["docker", "exec", "nginx", "sh", "/etc/nginx/protostar/reload.sh"]
+# What a client understands to whom nginx shows its certificate with that kind of key, where it has one of each.
+SIGNATURES = {"ecdsa": "ECDSA+SHA256:ECDSA+SHA384", "rsa": "RSA-PSS+SHA256:RSA+SHA256"}
 PATIENCE = 3  # seconds in which a worker of before may still answer
 
 
@@ -43,8 +46,13 @@ class Edge:
         if done.returncode:
             raise Failed(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "nginx did not reload")
 
-    def check(self, domains: Iterable[str], fingerprint: str) -> None:
+    def check(self, domains: Iterable[str], fingerprint: str, key_type: str) -> None:
         """See that nginx shows the certificate to who asks for these names. A name without a site is nobody's.
+
+        Args:
+            domains: The names.
+            fingerprint: SHA-256 of the certificate.
+            key_type: The kind of its key: ecdsa or rsa. A site may have one of each.
 
         Raises:
             Failed: It shows another.
@@ -54,7 +62,7 @@ class Edge:
             if name.startswith("*"):
                 continue
             deadline = time.monotonic() + PATIENCE
-            while self.shown(name) not in (fingerprint, ""):
+            while not ({self.shown(name), self.shown_for(name, SIGNATURES[key_type])} & {fingerprint, ""}):
                 if time.monotonic() > deadline:
                     raise Failed(f"nginx still shows another certificate for {name}")
                 time.sleep(0.2)
@@ -75,3 +83,14 @@ class Edge:
         except OSError as error:
             where = ":".join(map(str, self.served_at))
             raise Failed(f"nginx does not answer at {where} ({error}); certificates_served_at says where") from error
+
+    def shown_for(self, name: str, signatures: str) -> str:
+        """Return the same for a client that understands these signatures only; empty where nginx has none for it."""
+        host, port = self.served_at
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        asked = ["openssl", "s_client", "-connect", where, "-servername", name, "-sigalgs", signatures]
+        try:
+            done = subprocess.run(asked, input="", capture_output=True, text=True, check=False, timeout=5)
+            return read(done.stdout).fingerprint
+        except (Unreadable, subprocess.TimeoutExpired):
+            return ""

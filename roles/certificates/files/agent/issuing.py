@@ -12,7 +12,6 @@ from _certificate import Certificate
 from settings import Acme, Wanted
 
 HOOK = "/usr/local/sbin/protostar-certificates deploy"
-KEY_TYPE = "ecdsa"
 LOG = "/var/log/letsencrypt/letsencrypt.log"
 
 
@@ -34,16 +33,15 @@ def reason(wanted: Wanted, acme: Acme, have: Certificate | None, renewal: Mappin
     """
     if have is None:
         return "there is none"
-    if set(have.names) != {name.lower() for name in wanted.domains}:
-        return "its names change"
-    if renewal.get("server") != acme.server:
-        return "its authority changes"
-    if renewal.get("authenticator") != authenticator(acme):
-        return "its challenge changes"
-    # certbot renews when a third is left; its timer does that, unless it has been off.
-    if have.not_after - now < (have.not_after - have.not_before) / 4:
-        return "its end is near"
-    return ""
+    reasons = {
+        "its names change": set(have.names) != {name.lower() for name in wanted.domains},
+        "its authority changes": renewal.get("server") != acme.server,
+        "its challenge changes": renewal.get("authenticator") != authenticator(acme),
+        "its kind of key changes": renewal.get("key_type") != wanted.key_type,
+        # certbot renews when a third is left; its timer does that, unless it has been off.
+        "its end is near": have.not_after - now < (have.not_after - have.not_before) / 4,
+    }
+    return next((why for why, holds in reasons.items() if holds), "")
 
 
 def authenticator(acme: Acme) -> str:
@@ -54,7 +52,7 @@ def authenticator(acme: Acme) -> str:
 def command(wanted: Wanted, acme: Acme) -> list[str]:
     """Return the call of certbot that gets a certificate, and has it renewed in the same way."""
     asked = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--cert-name", wanted.name]
-    asked += ["--server", acme.server, "--key-type", KEY_TYPE, "--deploy-hook", HOOK]
+    asked += ["--server", acme.server, "--key-type", wanted.key_type, "--deploy-hook", HOOK]
     asked += ["--force-renewal", "--renew-with-new-domains"]
     asked += ["--email", acme.email, "--no-eff-email"] if acme.email else ["--register-unsafely-without-email"]
     if acme.dns_plugin:

@@ -10,11 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from _certificate import DAY, Unreadable, fault, openssl, read
+from _certificate import DAY, Unreadable, fault, key_type, openssl, read
 from settings import Failed, Settings, Wanted
 
 BOOTSTRAP_DAYS = 7
 RENEW_DAYS = 30
+# As certbot makes them.
+KINDS = {"ecdsa": ("EC", "ec_paramgen_curve:P-256"), "rsa": ("RSA", "rsa_keygen_bits:2048")}
 
 
 def names(wanted: Wanted) -> str:
@@ -22,14 +24,15 @@ def names(wanted: Wanted) -> str:
     return "subjectAltName=" + ",".join(f"DNS:{name}" for name in wanted.domains)
 
 
-def key() -> str:
-    """Make a private key."""
-    return openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", text="")
+def key(kind: str) -> str:
+    """Make a private key of a kind: ecdsa or rsa."""
+    algorithm, option = KINDS[kind]
+    return openssl("genpkey", "-algorithm", algorithm, "-pkeyopt", option, text="")
 
 
 def bootstrap(wanted: Wanted, directory: Path) -> None:
     """Write a certificate signed by itself into a directory, with which nginx starts before the real one is there."""
-    write(directory / "privkey.pem", key())
+    write(directory / "privkey.pem", key(wanted.key_type))
     asked = ["openssl", "req", "-x509", "-new", "-key", str(directory / "privkey.pem"), "-days", str(BOOTSTRAP_DAYS)]
     asked += ["-subj", "/CN=protostar bootstrap", "-addext", names(wanted)]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
@@ -42,18 +45,19 @@ def request(settings: Settings, wanted: Wanted, authority: str) -> str:
     """Return what the private authority shall sign; empty while what it signed is good for more than 30 days.
 
     Args:
-        settings: Where the key is, which is made if there is none.
+        settings: Where the key is, which is made if there is none of its kind.
         wanted: What for.
         authority: The authority's certificate.
 
     """
     directory = settings.staged / wanted.name
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (directory / "privkey.pem").exists():
-        write(directory / "privkey.pem", key())
+    own = directory / "privkey.pem"
+    if not own.exists() or key_type(own.read_text(encoding="utf-8")) != wanted.key_type:
+        write(own, key(wanted.key_type))
     if not due(directory, wanted, authority):
         return ""
-    asked = ["openssl", "req", "-new", "-key", str(directory / "privkey.pem"), "-subj", f"/CN={wanted.domains[0]}"]
+    asked = ["openssl", "req", "-new", "-key", str(own), "-subj", f"/CN={wanted.domains[0]}"]
     done = subprocess.run([*asked, "-addext", names(wanted)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"{wanted.name}: openssl made no request ({done.stderr.strip()}).")

@@ -16,11 +16,15 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """One certificate: its name, the domains that it is for, and where it comes from: acme, files or authority."""
+    """One certificate: its name, the domains that it is for, and where it comes from: acme, files or authority.
+
+    `key_type` is the kind of key that is made for it here: ecdsa or rsa.
+    """
 
     name: str
     domains: tuple[str, ...]
     source: str
+    key_type: str = "ecdsa"
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def load() -> Settings:
         metrics=Path(document["metrics"]),
         served_at=(host.strip("[]"), int(port)),
         certificates=tuple(
-            Wanted(entry["name"], tuple(entry["domains"]), entry["source"]) for entry in document["certificates"]
+            Wanted(entry["name"], tuple(entry["domains"]), entry["source"], entry["key_type"])
+            for entry in document["certificates"]
         ),
         acme=Acme(**document["acme"]),
         **paths,

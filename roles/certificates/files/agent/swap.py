@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from _certificate import Certificate, Unreadable, fault, read
+from _certificate import Certificate, Unreadable, fault, key_type, read
 from edge import Edge
 from settings import Failed, Settings, Wanted
 
@@ -81,7 +81,7 @@ def deploy(
         try:
             if edge.runs():
                 edge.reload()
-                edge.check(wanted.domains, new.fingerprint)
+                edge.check(wanted.domains, new.fingerprint, key_type(pair.key))
         except Failed as error:
             put_back(link, before, edge)
             raise Failed(f"{wanted.name}: {error}. {kept(settings, wanted.name)} See: docker logs nginx") from error

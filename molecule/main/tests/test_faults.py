@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from expected import HOSTS
+from scans import OPEN, SUB, assert_open_is_what_is_declared
 
 # What the service line runs through; all else may be gone while it serves.
 LINE = {"fastapi-green", "nginx", "pgvector", "redis"}
@@ -93,6 +94,8 @@ def test_main_serves_on_while_sub_is_down(main, sub, line):
     assert requests.done > 50
     assert starts(main) == before
     assert not wait_until_healthy(main, HOSTS["protostar-main"], 5)
+    # The rules of sub stand again, before what its engine publishes.
+    assert_open_is_what_is_declared([place for place in OPEN if place[1] == SUB])
 
 
 def small_volume(name, owner):

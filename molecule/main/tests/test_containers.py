@@ -107,7 +107,8 @@ def within(path, mount):
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_these_containers_run_and_no_others(containers, host):
-    assert sorted(containers[host]) == HOSTS[host]
+    # On a lab where something was released meanwhile, an application has its other colour as well.
+    assert sorted({re.sub("-blue$", "-green", name) for name in containers[host]}) == HOSTS[host]
 
 
 @pytest.mark.parametrize(("host", "name"), EVERY)

@@ -1,140 +1,30 @@
 """Plans by tables: one thing is not as declared, and exactly what repairs it is planned."""
 
-import copy
-import re
-
 import pytest
 from ansible_collections.protostar.platform.plugins.module_utils import _gce_show
 from ansible_collections.protostar.platform.plugins.module_utils._gce_errors import Refusal
-from ansible_collections.protostar.platform.plugins.module_utils._gce_normalise import World, firewall_view
+from ansible_collections.protostar.platform.plugins.module_utils._gce_normalise import World
 from ansible_collections.protostar.platform.plugins.module_utils._gce_plan import plan
 from ansible_collections.protostar.platform.plugins.module_utils._gce_plan_instance import foreign_metadata
-from ansible_collections.protostar.platform.plugins.module_utils._gce_remove import removal
-from gcp_world import NAME, PROJECT, REGION, ZONE, declared
-
-GOOGLE = f"https://www.googleapis.com/compute/v1/projects/{PROJECT}"
-MARK = f"managed-by=protostar-platform protostar-relay={NAME}"
-LABELS = {"managed-by": "protostar-platform", "protostar-relay": NAME}
-NETWORK = {
-    "name": NAME,
-    "description": MARK,
-    "autoCreateSubnetworks": False,
-    "selfLink": f"{GOOGLE}/global/networks/{NAME}",
-}
-SUBNETWORK = {
-    "name": NAME,
-    "description": MARK,
-    "network": f"{GOOGLE}/global/networks/{NAME}",
-    "ipCidrRange": "10.203.0.0/24",
-}
-RULE = {
-    "description": MARK,
-    "network": f"{GOOGLE}/global/networks/{NAME}",
-    "direction": "INGRESS",
-    "sourceRanges": ["0.0.0.0/0"],
-    "targetTags": [NAME],
-    "disabled": False,
-    "logConfig": {"enable": False},
-}
-ALLOW = {**RULE, "name": f"{NAME}-allow", "priority": 800, "allowed": [{"IPProtocol": "tcp", "ports": ["443"]}]}
-DENY = {**RULE, "name": f"{NAME}-deny", "priority": 900, "denied": [{"IPProtocol": "all"}]}
-SSH = {
-    **RULE,
-    "name": f"{NAME}-ssh",
-    "priority": 800,
-    "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}],
-    "sourceRanges": ["35.235.240.0/20"],
-}
-ADDRESS = {
-    "name": NAME,
-    "description": MARK,
-    "region": f"{GOOGLE}/regions/{REGION}",
-    "address": "203.0.113.7",
-    "networkTier": "STANDARD",
-    "addressType": "EXTERNAL",
-    "status": "IN_USE",
-    "users": [f"{GOOGLE}/zones/{ZONE}/instances/{NAME}"],
-    "labels": LABELS,
-    "labelFingerprint": "address-labels",
-}
-DISK = {
-    "name": NAME,
-    "type": f"{GOOGLE}/zones/{ZONE}/diskTypes/pd-standard",
-    "sizeGb": "10",
-    "labels": LABELS,
-    "labelFingerprint": "disk-labels",
-    "users": [f"{GOOGLE}/zones/{ZONE}/instances/{NAME}"],
-}
-INSTANCE = {
-    "name": NAME,
-    "zone": f"{GOOGLE}/zones/{ZONE}",
-    "machineType": f"{GOOGLE}/zones/{ZONE}/machineTypes/e2-micro",
-    "status": "RUNNING",
-    "labels": LABELS,
-    "labelFingerprint": "labels",
-    "tags": {"items": [NAME], "fingerprint": "tags"},
-    "metadata": {
-        "fingerprint": "metadata",
-        "items": [
-            {"key": "block-project-ssh-keys", "value": "TRUE"},
-            {"key": "enable-guest-attributes", "value": "TRUE"},
-            {"key": "serial-port-enable", "value": "FALSE"},
-        ],
-    },
-    "disks": [{"boot": True, "autoDelete": True, "source": f"{GOOGLE}/zones/{ZONE}/disks/{NAME}", "diskSizeGb": "10"}],
-    "networkInterfaces": [
-        {
-            "name": "nic0",
-            "network": f"{GOOGLE}/global/networks/{NAME}",
-            "subnetwork": f"{GOOGLE}/regions/{REGION}/subnetworks/{NAME}",
-            "accessConfigs": [
-                {"name": "External NAT", "natIP": "203.0.113.7", "networkTier": "STANDARD", "type": "ONE_TO_ONE_NAT"}
-            ],
-        }
-    ],
-    "shieldedInstanceConfig": {"enableSecureBoot": True, "enableVtpm": True, "enableIntegrityMonitoring": True},
-    "scheduling": {
-        "automaticRestart": True,
-        "onHostMaintenance": "MIGRATE",
-        "preemptible": False,
-        "provisioningModel": "STANDARD",
-    },
-    "deletionProtection": True,
-}
-
-
-def world(**changed):
-    """The world as the default relay wants it, but for what is given."""
-    firewalls = {f"{NAME}-allow": ALLOW, f"{NAME}-deny": DENY, f"{NAME}-ssh": None, **changed.pop("firewalls", {})}
-    whole = {
-        "network": NETWORK,
-        "subnetwork": SUBNETWORK,
-        "firewalls": firewalls,
-        "addresses": (ADDRESS,),
-        "disk": DISK,
-        "instance": INSTANCE,
-    }
-    return World(**{**whole, **changed})
-
-
-def instance(**changed):
-    """The instance, changed by hand."""
-    return {**copy.deepcopy(INSTANCE), **changed}
-
-
-def with_metadata(*items, drop=()):
-    kept = [entry for entry in INSTANCE["metadata"]["items"] if entry["key"] not in drop]
-    return instance(metadata={"fingerprint": "metadata", "items": [*kept, *items]})
-
-
-def with_address(**config):
-    interface = {**INSTANCE["networkInterfaces"][0], "accessConfigs": [config] if config else []}
-    return instance(networkInterfaces=[interface])
-
-
-def verbs(planned):
-    """Method and what the paths of the calls end in, with the bodies."""
-    return [(step.call.method, re.sub(f"/{NAME}(?=/|$)", "", step.call.path)) for step in planned.steps]
+from gcp_built import (
+    ADDRESS,
+    ALLOW,
+    DENY,
+    DISK,
+    GOOGLE,
+    INSTANCE,
+    LABELS,
+    MARK,
+    NETWORK,
+    SSH,
+    SUBNETWORK,
+    instance,
+    verbs,
+    with_address,
+    with_metadata,
+    world,
+)
+from gcp_world import NAME, ZONE, declared
 
 
 def test_a_relay_as_declared_needs_nothing():
@@ -392,90 +282,3 @@ def test_an_instance_on_its_way_down_is_waited_for(status, settle):
 @pytest.mark.parametrize("status", ["PROVISIONING", "STAGING"])
 def test_an_instance_on_its_way_up_is_left_alone(status):
     assert plan(declared(), world(instance=instance(status=status))).steps == ()
-
-
-# --- removal ----------------------------------------------------------------------------------------------------------
-
-
-def test_everything_goes_in_the_order_of_use():
-    assert verbs(removal(declared(), world())) == [
-        ("POST", "instances/setDeletionProtection"),
-        ("DELETE", "instances"),
-        ("DELETE", "addresses"),
-        ("DELETE", "firewalls/protostar-relay-allow"),
-        ("DELETE", "firewalls/protostar-relay-deny"),
-        ("DELETE", "subnetworks"),
-        ("DELETE", "networks"),
-    ]
-    assert removal(declared(), World()).steps == ()
-
-
-KEPT = {
-    "the instance, with all that it stands on": (
-        {"instance": instance(labels={})},
-        ["instances", "disks", "addresses", "subnetworks", "networks"],
-    ),
-    "a rule, with its network": (
-        {"firewalls": {f"{NAME}-deny": {**DENY, "description": ""}}},
-        ["firewalls/protostar-relay-deny", "networks"],
-    ),
-    "a rule of another network": (
-        {"firewalls": {f"{NAME}-deny": {**DENY, "description": "", "network": "x/default"}}},
-        ["firewalls/protostar-relay-deny"],
-    ),
-    "the address": ({"addresses": ({**ADDRESS, "labels": {}, "description": ""},)}, ["addresses"]),
-    "an address that others use": ({"addresses": ({**ADDRESS, "users": ["projects/p/x"]},)}, ["addresses"]),
-    "the subnetwork": ({"subnetwork": {**SUBNETWORK, "description": ""}}, ["subnetworks"]),
-    "the network": ({"network": {**NETWORK, "description": ""}}, ["networks"]),
-}
-
-
-@pytest.mark.parametrize(("changed", "kept"), KEPT.values(), ids=KEPT)
-def test_what_is_not_marked_stays(changed, kept):
-    planned = removal(declared(), world(**changed))
-    gone = [path for method, path in verbs(planned) if method == "DELETE"]
-    assert not set(gone) & set(kept)
-    assert planned.notes
-    assert not removal(declared(adopt=True), world(**{**changed, "addresses": (ADDRESS,)})).notes
-
-
-def test_a_named_network_stays():
-    named = {"network": {"name": "default"}, "subnetwork": {**SUBNETWORK, "network": "x/default"}}
-    paths = [path for _method, path in verbs(removal(declared(network="default"), world(**named)))]
-    assert "subnetworks" in paths
-    assert not [path for path in paths if path.startswith("networks")]
-
-
-def test_a_disk_that_does_not_go_with_its_instance_goes_after_it():
-    kept = instance(disks=[{**INSTANCE["disks"][0], "autoDelete": False}])
-    paths = verbs(removal(declared(), world(instance=kept)))
-    assert paths.index(("DELETE", "disks")) == paths.index(("DELETE", "instances")) + 1
-    assert ("DELETE", "disks") in verbs(removal(declared(), World(disk={**DISK, "users": []})))
-    assert removal(declared(), World(disk={**DISK, "labels": {}, "users": []})).steps == ()
-
-
-# --- views ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        {"allowed": [{"IPProtocol": "TCP", "ports": ["443"]}]},
-        {"allowed": [{"IPProtocol": "6", "ports": ["443"]}]},
-        {"sourceRanges": []},
-        {"logConfig": None},
-        {"disabled": None},
-    ],
-)
-def test_one_rule_has_one_view(spelling):
-    assert firewall_view({**ALLOW, **spelling}) == firewall_view(ALLOW)
-
-
-def test_ports_are_compared_as_a_set():
-    one = [{"IPProtocol": "tcp", "ports": ["443", "80"]}, {"IPProtocol": "udp", "ports": ["51820"]}]
-    other = [
-        {"IPProtocol": "udp", "ports": ["51820"]},
-        {"IPProtocol": "tcp", "ports": ["80"]},
-        {"IPProtocol": "tcp", "ports": ["443"]},
-    ]
-    assert firewall_view({**ALLOW, "allowed": one}) == firewall_view({**ALLOW, "allowed": other})

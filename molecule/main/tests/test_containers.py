@@ -114,7 +114,8 @@ def test_these_containers_run_and_no_others(containers, host):
 @pytest.mark.parametrize(("host", "name"), EVERY)
 def test_it_runs_confined(containers, kernel, host, name):
     expected = BASELINE | {"user": USERS[name]} | EXCEPTIONS.get(name, {})
-    assert describe(containers[host][name], kernel[host, name]) == expected
+    there = name if name in containers[host] else re.sub("-green$", "-blue", name)
+    assert describe(containers[host][there], kernel[host, there]) == expected
 
 
 @pytest.mark.parametrize("host", HOSTS)

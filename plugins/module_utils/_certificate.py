@@ -84,7 +84,7 @@ def read(fullchain: str) -> Certificate:
 
 
 def key_type(key: str) -> str:
-    """Return the kind of a private key: rsa or ecdsa.
+    """Return the kind of a private key: rsa, or ecdsa for whatever else there is.
 
     Raises:
         Unreadable: It is none, or encrypted.

@@ -191,16 +191,18 @@ def test_old_clients_are_shown_a_certificate_with_an_rsa_key(playbook, main, sho
     }
     only = ("--limit", "main", "--skip-tags", "always", "--tags")
     modern = shown(WWW)
-    run = playbook("site", *only, "certificates,nginx", **{**ACME, **both})
-    assert run.code == 0, run.text
-    assert shown(WWW) == modern
-    before = shown(WWW, RSA_ONLY)
-    assert ("Pebble" in before[1], before[2]) == (True, {WWW})
-    # Its renewal is looked at as such a client sees it, or the hook would put the one before back.
-    main.check_output(f"certbot renew --quiet --no-random-sleep-on-renew --force-renewal --cert-name {old}")
-    assert shown(WWW, RSA_ONLY)[0] != before[0]
-    assert shown(WWW) == modern
-    back = playbook("main", *only, "nginx")
+    try:
+        run = playbook("site", *only, "certificates,nginx", **{**ACME, **both})
+        assert run.code == 0, run.text
+        assert shown(WWW) == modern
+        before = shown(WWW, RSA_ONLY)
+        assert ("Pebble" in before[1], before[2]) == (True, {WWW})
+        # Its renewal is looked at as such a client sees it, or the hook would put the one before back.
+        main.check_output(f"certbot renew --quiet --no-random-sleep-on-renew --force-renewal --cert-name {old}")
+        assert shown(WWW, RSA_ONLY)[0] != before[0]
+        assert shown(WWW) == modern
+    finally:
+        back = playbook("main", *only, "nginx")
     assert back.code == 0, back.text
 
 

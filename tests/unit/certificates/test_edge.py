@@ -58,22 +58,29 @@ def test_each_of_two_kinds_is_seen(serve, authority):
     one = authority()
     elliptic, rsa, other = one.sign(NAME), one.sign(NAME, rsa=True), one.sign(NAME, rsa=True)
     both = serve(elliptic, rsa)
-    both.check([NAME], fingerprint(elliptic), "ecdsa")
-    both.check([NAME], fingerprint(rsa), "rsa")
+    both.check([NAME], fingerprint(elliptic), "ecdsa", "")
+    both.check([NAME], fingerprint(rsa), "rsa", "")
     assert both.shown(NAME) == fingerprint(elliptic), "who understands both is shown the smaller"
     with pytest.raises(Failed, match=f"another certificate for {NAME}"):
-        both.check([NAME], fingerprint(other), "rsa")
+        both.check([NAME], fingerprint(other), "rsa", "")
     with pytest.raises(Failed, match=f"another certificate for {NAME}"):
-        both.check([NAME], fingerprint(one.sign(NAME)), "ecdsa")
+        both.check([NAME], fingerprint(one.sign(NAME)), "ecdsa", "")
 
 
 def test_a_kind_that_no_site_has_yet_is_nobodys(serve, authority):
     one = authority()
-    serve(one.sign(NAME)).check([NAME], fingerprint(one.sign(NAME, rsa=True)), "rsa")
+    serve(one.sign(NAME)).check([NAME], fingerprint(one.sign(NAME, rsa=True)), "rsa", "")
+
+
+def test_the_one_before_is_no_other_kinds(serve, authority):
+    one = authority()
+    before, new = one.sign(NAME, rsa=True), one.sign(NAME)
+    with pytest.raises(Failed, match=f"another certificate for {NAME}"):
+        serve(before).check([NAME], fingerprint(new), "ecdsa", fingerprint(before))
 
 
 def test_an_nginx_that_does_not_answer_is_told_with_the_variable():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(Failed, match="certificates_served_at says where"):
-        edge.Edge(("127.0.0.1", port)).check([NAME], "", "ecdsa")
+        edge.Edge(("127.0.0.1", port)).check([NAME], "", "ecdsa", "")

@@ -34,7 +34,7 @@ class Nginx:
             raise Failed("nginx still runs its configuration of before")
         self.shows = in_force(self.settings, NAME)
 
-    def check(self, domains, fingerprint, key_type):
+    def check(self, domains, fingerprint, key_type, before):
         if self.wrong == "another":
             raise Failed(f"nginx still shows another certificate for {domains[0]}")
         assert self.shows and self.shows.fingerprint == fingerprint

@@ -17,7 +17,7 @@ from settings import Failed
 RUNNING = ["docker", "inspect", "--format", "{{.State.Running}}", "nginx"]
 RELOAD = ["docker", "exec", "nginx", "sh", "/etc/nginx/protostar/reload.sh"]
 # What a client understands to whom nginx shows its certificate with that kind of key, where it has one of each.
-SIGNATURES = {"ecdsa": "ECDSA+SHA256:ECDSA+SHA384", "rsa": "RSA-PSS+SHA256:RSA+SHA256"}
+SIGNATURES = {"ecdsa": "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519", "rsa": "RSA-PSS+SHA256:RSA+SHA256"}
 PATIENCE = 3  # seconds in which a worker of before may still answer
 
 
@@ -46,13 +46,14 @@ class Edge:
         if done.returncode:
             raise Failed(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "nginx did not reload")
 
-    def check(self, domains: Iterable[str], fingerprint: str, key_type: str) -> None:
+    def check(self, domains: Iterable[str], fingerprint: str, key_type: str, before: str) -> None:
         """See that nginx shows the certificate to who asks for these names. A name without a site is nobody's.
 
         Args:
             domains: The names.
             fingerprint: SHA-256 of the certificate.
-            key_type: The kind of its key: ecdsa or rsa. A site may have one of each.
+            key_type: The kind of its key: ecdsa or rsa. A site may have one of each, or none yet of this kind.
+            before: SHA-256 of the one before it, which must not be shown any more; empty for none.
 
         Raises:
             Failed: It shows another.
@@ -62,7 +63,10 @@ class Edge:
             if name.startswith("*"):
                 continue
             deadline = time.monotonic() + PATIENCE
-            while not ({self.shown(name), self.shown_for(name, SIGNATURES[key_type])} & {fingerprint, ""}):
+            good = {fingerprint, ""}
+            while (shown := self.shown(name)) not in good and (
+                shown == before or self.shown_for(name, SIGNATURES[key_type]) not in good
+            ):
                 if time.monotonic() > deadline:
                     raise Failed(f"nginx still shows another certificate for {name}")
                 time.sleep(0.2)
@@ -85,12 +89,19 @@ class Edge:
             raise Failed(f"nginx does not answer at {where} ({error}); certificates_served_at says where") from error
 
     def shown_for(self, name: str, signatures: str) -> str:
-        """Return the same for a client that understands these signatures only; empty where nginx has none for it."""
+        """Return the same for a client that understands these signatures only; empty where nginx has none for it.
+
+        Raises:
+            Failed: It does not answer.
+
+        """
         host, port = self.served_at
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         asked = ["openssl", "s_client", "-connect", where, "-servername", name, "-sigalgs", signatures]
         try:
             done = subprocess.run(asked, input="", capture_output=True, text=True, check=False, timeout=5)
             return read(done.stdout).fingerprint
-        except (Unreadable, subprocess.TimeoutExpired):
+        except Unreadable:
             return ""
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"nginx does not answer at {where}; certificates_served_at says where") from error

@@ -81,7 +81,7 @@ def deploy(
         try:
             if edge.runs():
                 edge.reload()
-                edge.check(wanted.domains, new.fingerprint, key_type(pair.key))
+                edge.check(wanted.domains, new.fingerprint, key_type(pair.key), old.fingerprint if old else "")
         except Failed as error:
             put_back(link, before, edge)
             raise Failed(f"{wanted.name}: {error}. {kept(settings, wanted.name)} See: docker logs nginx") from error

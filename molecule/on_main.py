@@ -2,11 +2,13 @@
 
 on_main.py ask                 a request a line on standard input, [method, path, body]; its answer and times as a line
 on_main.py watch               a line for each change of the live colours, until standard input ends
-on_main.py step NAME SECONDS   waits until a release under way has come to a step; prints who holds the lease
+on_main.py step NAME SIGNAL    waits until a release under way has come to a step, sends a signal (0 for none) to who
+                               makes it, at once since the step may be over in two seconds, and prints who that is
 """
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path("/opt/protostar/releases")
 INTERVAL = 0.01
+SECONDS = 60  # that a step is waited for
 
 
 class Connection(http.client.HTTPConnection):
@@ -68,18 +71,20 @@ def watch():
         since = seen["began"]
 
 
-def step(name, seconds):
-    deadline = time.monotonic() + float(seconds)
+def step(name, number):
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         try:
             journal = json.loads((ROOT / "journal.json").read_text())
             if journal["step"] == name and not journal["undo"]:
-                print((ROOT / ".lease").read_text())
+                lease = json.loads((ROOT / ".lease").read_text())
+                os.kill(lease["pid"], int(number))
+                print(json.dumps(lease))
                 return
         except (OSError, ValueError):
             pass
         time.sleep(0.01)
-    sys.exit(f"no release came to the step {name} in {seconds} s")
+    sys.exit(f"no release came to the step {name} in {SECONDS} s")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 
 import yaml
-from expected import ROOT
 
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lab.client.generator import Load
 from lab.client.summary import Flip
@@ -18,6 +17,7 @@ from lab.variants import variant
 
 __all__ = ["Load", "variant"]
 
+ROOT = Path(__file__).parents[1]
 MAIN = "protostar-main"
 ON_MAIN = "/root/on_main.py"
 INSIDE = ["docker", "exec", "-i", MAIN]
@@ -40,10 +40,10 @@ def put_script():
     main_output("tee", ON_MAIN, text=Path(__file__).with_name("on_main.py").read_text())
 
 
-def wait_for_step(name, seconds=60):
-    """Wait until a release under way has come to a step, and return who makes it."""
+def wait_for_step(name, signal=0):
+    """Wait until a release under way has come to a step, send a signal to who makes it, and return who that is."""
     put_script()
-    return json.loads(main_output("python3", ON_MAIN, "step", name, str(seconds)))
+    return json.loads(main_output("python3", ON_MAIN, "step", name, str(int(signal))))
 
 
 def under_way():

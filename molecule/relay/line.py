@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CLIENT = "198.18.0.30"
 RELAY = "198.18.0.20"
 PUBLIC = "198.18.0.10"

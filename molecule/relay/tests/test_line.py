@@ -2,6 +2,7 @@
 
 import re
 import secrets as random
+import time
 
 import pytest
 from line import CLIENT, OPS, PATH, RELAY
@@ -89,7 +90,15 @@ def test_the_relay_logs_who_and_how_much(curl, relayed):
 
 
 def test_sub_reads_the_relays_metrics(ask_sub):
-    found = {metric["__name__"]: value for metric, value in ask_sub('{job="relay",__name__=~"up|protostar_relay_.+"}')}
+    def read():
+        return {
+            metric["__name__"]: value for metric, value in ask_sub('{job="relay",__name__=~"up|protostar_relay_.+"}')
+        }
+
+    # What was read last may be of a moment when another test had closed the line.
+    deadline = time.monotonic() + 60
+    while (found := read()).get("protostar_relay_line_open") != 1 and time.monotonic() < deadline:
+        time.sleep(1)
     assert found["up"] == 1
     assert found["protostar_relay_line_open"] == 1
     assert found["protostar_relay_nginx_up"] == 1

@@ -7,10 +7,10 @@ begin() { # <name> <command>…
   local name=$1
   shift
   {
-    local code=0 start=$SECONDS
-    "$@" || code=$?
-    echo $((SECONDS - start)) >"$LOGS/$name.seconds"
-    exit "$code"
+    # Not after the command: with `||` behind it, a function would go on where one of its commands fails.
+    trap 'echo $((SECONDS - began)) >"$LOGS/$name.seconds"' EXIT
+    began=$SECONDS
+    "$@"
   } >"$LOGS/$name.log" 2>&1 </dev/null &
   process[$name]=$!
 }

@@ -14,48 +14,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 LAB = ROOT / "build/lab"
 
-# Asks over and over, each time over a connection of its own, until its input ends. Redis answers who is not logged in
-# that a login is missing, which is an answer. An answer has five seconds in which this machine runs: one that is itself
-# stopped for a while by whoever lends it stops both ends, and nobody is to blame.
-REQUESTS = """
-import json, socket, sys, threading, time, urllib.request
-LIMIT = 5
-def ask(url):
-    scheme, _, address = url.partition("://")
-    if scheme == "redis":
-        with socket.create_connection((address, 6379), LIMIT) as connection:
-            connection.sendall(b"PING\\r\\n")
-            answer = connection.recv(100)
-            assert answer.startswith(b"-NOAUTH"), answer
-    else:
-        urllib.request.urlopen(url, timeout=LIMIT).read()
-stood_still = []
-def watch():
-    last = time.monotonic()
-    while True:
-        time.sleep(0.1)
-        now = time.monotonic()
-        if now - last > 1:
-            stood_still.append((last, now))
-        last = now
-def ran(began, ended):
-    return ended - began - sum(max(0, min(ended, to) - max(began, since)) for since, to in stood_still)
-stop = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
-threading.Thread(target=watch, daemon=True).start()
-done, failed, late, end = 0, [], [], time.monotonic() + 300
-while not stop.wait(0.1) and time.monotonic() < end:
-    began = time.monotonic()
-    try:
-        ask(sys.argv[1])
-        done += 1
-    except Exception as error:
-        kind = late if isinstance(getattr(error, "reason", error), TimeoutError) else failed
-        kind.append((began, time.monotonic(), time.strftime("%T ") + repr(error)))
-time.sleep(0.3)
-failed += [entry for entry in late if ran(*entry[:2]) >= LIMIT - 0.5]
-print(json.dumps([done, [text for *_, text in failed]]))
-"""
+STEADY_LOAD = Path(__file__).with_name("steady_load.py").read_text()
+LIMIT = 5  # seconds that each of its requests may take
 
 
 def addresses(group):
@@ -170,7 +130,8 @@ class Load:
     """Requests from a host, all the time that a `with` lasts; each must be answered well."""
 
     def __init__(self, ssh_config, host, url):
-        self._command = ["ssh", "-F", str(ssh_config), host, shlex.join(["python3", "-c", REQUESTS, url])]
+        program = shlex.join(["python3", "-c", STEADY_LOAD, url, str(LIMIT)])
+        self._command = ["ssh", "-F", str(ssh_config), host, program]
         self.done, self.failed = 0, []
 
     def __enter__(self):

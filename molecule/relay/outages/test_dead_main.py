@@ -6,7 +6,7 @@ import time
 from line import OPS, PATH
 
 
-def test_the_line_lives_when_main_is_dead(curl, answers, ask_sub, load, client):
+def test_the_line_lives_when_main_is_dead(curl, answers, ask_sub, load):
     www = "https://www.protostar.test/api/fastapi/ready"
     assert curl("--output", "/dev/null", "--write-out", "%{http_code}", www).stdout == "200"
     with load("protostar-client", f"https://{OPS}{PATH}") as requests:

@@ -5,8 +5,8 @@
 up: ## build and start the lab, run site.yml on it, show what runs where
 	@scripts/up
 
-down: ## remove the lab (PURGE=1: its images and volumes too)
-	@PURGE=$(PURGE) scripts/down
+down: ## remove the lab (EMPTY=1: its volumes too, PURGE=1: its images and keys too)
+	@EMPTY=$(EMPTY) PURGE=$(PURGE) scripts/down
 
 status: ## show what runs where
 	@.venv/bin/ansible-playbook playbooks/status.yml

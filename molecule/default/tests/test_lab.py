@@ -1,5 +1,7 @@
 """The lab is the drawing: who is where, who reaches whom, and under which address."""
 
+import subprocess
+
 import pytest
 
 MACHINES = ["protostar-main", "protostar-sub", "protostar-relay", "protostar-router", "protostar-client"]
@@ -67,3 +69,18 @@ def test_the_client_trusts_the_authority_of_the_lab(machine):
     client = machine("protostar-client")
     verified = client.run("openssl verify -CApath /etc/ssl/certs /usr/local/share/ca-certificates/protostar-lab.crt")
     assert verified.rc == 0, verified.stderr
+
+
+def test_volumes_of_another_checkout_are_refused_and_nothing_is_changed(playbook, tmp_path):
+    def everything():
+        of_the_lab = "--quiet --filter label=protostar.lab=true"
+        command = f"docker ps --all {of_the_lab}; docker network ls {of_the_lab}; docker volume ls {of_the_lab}"
+        return subprocess.run(["sh", "-ec", command], check=True, capture_output=True, text=True).stdout
+
+    before = everything()
+    run = playbook("lab", lab_directory=str(tmp_path))
+    assert run.code != 0
+    assert len(run.errors) == 1
+    assert "protostar-main-services" in run.errors[0]
+    assert "make down EMPTY=1" in run.errors[0]
+    assert everything() == before

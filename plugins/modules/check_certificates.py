@@ -47,6 +47,15 @@ options:
         type: str
         choices: [ecdsa, rsa]
         default: ecdsa
+      addresses:
+        description: Addresses that it is for, too. With V(authority) only.
+        type: list
+        elements: str
+        default: []
+      client:
+        description: Whether the host also shows it as a client. With V(authority) only.
+        type: bool
+        default: false
       fullchain:
         description: A certificate of the user's own and its chain, as PEM.
         type: str
@@ -89,6 +98,7 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
+import ipaddress
 import re
 import socket
 from collections import Counter
@@ -100,6 +110,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.protostar.platform.plugins.module_utils._certificate import fault
 
 DOMAIN = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+# A machine at home may have a name of one label.
+HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 Resolve = Callable[[str], list[str]]
 Bring = Callable[[str], "tuple[str, str] | None"]
@@ -126,10 +138,29 @@ def faults(parameters: Mapping[str, Any], resolve: Resolve, brought: Bring) -> I
             yield f"{where} is no name of a directory. Use letters, digits, dots and hyphens."
         elif not entry["domains"]:
             yield f"{where} has no domains. Add them."
-        elif wrong := [name for name in entry["domains"] if not DOMAIN.fullmatch(name)]:
+        elif wrong := [name for name in entry["domains"] if not is_domain(name, entry["source"])]:
             yield f"{where} has the domain {wrong[0]}, which is none. Correct it."
+        elif wrong := [address for address in entry["addresses"] if not is_address(address)]:
+            yield f"{where} has the address {wrong[0]}, which is none. Correct it."
+        elif entry["source"] != "authority" and (entry["addresses"] or entry["client"]):
+            option = "addresses" if entry["addresses"] else "client"
+            yield f"{where} has {option}, which only source: authority knows. Choose it, or delete {option}."
         else:
             yield from CHECKS[entry["source"]](where, entry, parameters, resolve, brought)
+
+
+def is_domain(name: str, source: str) -> bool:
+    """Tell whether a name is one that such a source has certificates for."""
+    return bool(DOMAIN.fullmatch(name) or (source == "authority" and HOST.fullmatch(name)))
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an address of IPv4 or IPv6."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def by_acme(
@@ -226,6 +257,8 @@ def main() -> None:
                     "domains": {"type": "list", "elements": "str", "required": True},
                     "source": {"type": "str", "choices": ["acme", "files", "authority"], "default": "acme"},
                     "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
+                    "addresses": {"type": "list", "elements": "str", "default": []},
+                    "client": {"type": "bool", "default": False},
                     **pair,
                 },
             },

@@ -1,5 +1,6 @@
 """What crosses the home network between main and sub is encrypted and authenticated, and nothing else listens there."""
 
+import hashlib
 import subprocess
 
 import pytest
@@ -76,9 +77,9 @@ def test_the_key_of_a_host_is_on_that_host_alone(machine):
     keys = {host: machine(host).check_output(f"cat {MADE}/privkey.pem | sha256sum") for host in HOSTS}
     assert len(set(keys.values())) == len(HOSTS)
     assert [machine(host).check_output(f"cat {SHOWN}/peer.key | sha256sum") for host in HOSTS] == [*keys.values()]
-    here = [path.name for path in (ROOT / "build/lab").rglob("*") if path.suffix in (".key", ".pem", ".crt")]
-    assert not [name for name in here if name.startswith(("protostar-main.", "protostar-sub.", "protostar-relay."))]
-    assert sorted(path.name for path in AUTHORITY.parent.iterdir()) == ["authority.crt", "authority.key"]
+    small = [path for path in (ROOT / "build").rglob("*") if path.is_file() and path.stat().st_size < 10_000]
+    here = {hashlib.sha256(path.read_bytes()).hexdigest() for path in small}
+    assert not here & {line.split()[0] for line in keys.values()}
 
 
 def test_a_new_key_is_taken_over_and_the_other_host_knows_it(machine, ask, playbook):

@@ -25,7 +25,7 @@ class Unreadable(Exception):
 class Certificate:
     """What the first certificate of a chain says. Times are seconds since 1970.
 
-    `names` are those of the domains, and addresses; `client` is whether its owner may show it as a client, too.
+    `names` are domains and addresses; `purposes` are server and client, or none where it does not say.
     """
 
     fingerprint: str
@@ -34,7 +34,7 @@ class Certificate:
     names: tuple[str, ...]
     not_before: float
     not_after: float
-    client: bool
+    purposes: tuple[str, ...]
 
     def covers(self, domains: Iterable[str]) -> bool:
         """Tell whether it is for all of these names."""
@@ -94,7 +94,7 @@ def read(fullchain: str) -> Certificate:
         names=tuple(plain(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", said)),
         not_before=ssl.cert_time_to_seconds(found["notbefore"]),
         not_after=ssl.cert_time_to_seconds(found["notafter"]),
-        client="TLS Web Client Authentication" in said or "Extended Key Usage" not in said,
+        purposes=tuple(word.lower() for word in re.findall(r"TLS Web (Server|Client) Authentication", said)),
     )
 
 

@@ -102,7 +102,7 @@ import ipaddress
 import re
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,15 @@ def is_address(text: str) -> bool:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text  # a zone is the host's own business, and no certificate's
+
+
+def judge(fullchain: str, key: str, domains: Iterable[str]) -> str:
+    """Return what is wrong with a pair; nothing on a host without openssl, which the role installs and looks again."""
+    try:
+        return fault(fullchain, key, domains)
+    except FileNotFoundError:
+        return ""
 
 
 def by_acme(
@@ -202,7 +210,7 @@ def by_files(
             f"{where} has no fullchain and key, and neither has {parameters['directory']}/{entry['name']} of this "
             "host. Add them, or choose another source."
         )
-    elif why := fault(pair[0], pair[1], entry["domains"]):
+    elif why := judge(pair[0], pair[1], entry["domains"]):
         yield f"{where} {why}. Bring a certificate and key that belong together and are valid for its domains."
 
 
@@ -212,7 +220,7 @@ def by_authority(
     """Say what keeps the private authority from signing."""
     if not (parameters["authority"] and parameters["authority_key"]):
         yield f"{where} wants the private authority. Set certificates_authority and certificates_authority_key."
-    elif why := fault(parameters["authority"], parameters["authority_key"], ()):
+    elif why := judge(parameters["authority"], parameters["authority_key"], ()):
         yield f"{where}: certificates_authority {why}. Set an authority that is valid, and its own key."
 
 

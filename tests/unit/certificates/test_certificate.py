@@ -50,8 +50,8 @@ def test_addresses_are_names_and_a_client_is_told_from_a_server(authority):
     assert read(chain).names == (NAME, "198.19.0.10", "2001:db8::1")
     assert fault(chain, key, [NAME, "198.19.0.10", "2001:db8:0::1"]) == ""
     assert "is not for 198.19.0.11" in fault(chain, key, ["198.19.0.11"])
-    clients = [read(one.sign(NAME, usages=usages)[0]).client for usages in ("serverAuth,clientAuth", "serverAuth", "")]
-    assert clients == [True, False, True]
+    signed = [read(one.sign(NAME, usages=usages)[0]).purposes for usages in ("serverAuth,clientAuth", "serverAuth", "")]
+    assert signed == [("server", "client"), ("server",), ()]
 
 
 @pytest.fixture
@@ -90,6 +90,13 @@ def test_a_machine_at_home_has_a_short_name_and_an_address(said, authority):
     assert said(peer, **own) == []
 
 
+def test_a_fresh_host_without_openssl_is_looked_at_later(said, authority, monkeypatch, tmp_path):
+    own, foreign = authority().own.read_text(), authority("other").key.read_text()
+    assert "belongs to another" in said({"source": "authority"}, authority=own, authority_key=foreign)[0]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert said({"source": "authority"}, authority=own, authority_key=foreign) == []
+
+
 @pytest.mark.parametrize(
     ("entry", "parameters", "words"),
     [
@@ -102,6 +109,7 @@ def test_a_machine_at_home_has_a_short_name_and_an_address(said, authority):
         ({"domains": ["a.*.example.com"]}, {"dns_plugin": "dns-cloudflare"}, ["which is none"]),
         ({"domains": ["main"]}, {}, ["domain main, which is none"]),
         ({"source": "authority", "addresses": ["192.168.1"]}, {}, ["address 192.168.1, which is none"]),
+        ({"source": "authority", "addresses": ["fe80::1%eth0"]}, {}, ["address fe80::1%eth0, which is none"]),
         ({"addresses": ["192.168.1.10"]}, {}, ["has addresses, which only source: authority knows"]),
         ({"source": "files", "client": True}, {}, ["has client, which only source: authority knows"]),
         ({"name": "../etc"}, {}, ["no name of a directory"]),

@@ -208,9 +208,10 @@ def test_what_was_signed_for_something_else_is_signed_again(place, authority):
         }.items()
     }
     assert asked == {"the same": False, "without the address": True, "another address": True, "as a client": True}
-    put(settings.staged / NAME, one.sign(NAME, usages=""))
-    settings = place("authority")
-    assert "REQUEST" in made.request(settings, settings.certificates[0], one.own.read_text()), "good for anything"
+    for client in (False, True):
+        settings = place("authority", client=client)
+        put(settings.staged / NAME, one.sign(NAME, usages=""))
+        assert "REQUEST" in made.request(settings, settings.certificates[0], one.own.read_text()), "good for anything"
 
 
 def test_a_key_is_of_the_kind_that_is_wanted(place, authority):
@@ -304,7 +305,7 @@ def test_a_host_without_an_engine_has_its_certificate_too(place, program, author
     put(settings.staged / NAME, authority().sign(NAME, "198.19.0.10", usages="serverAuth,clientAuth"))
     done = program("prepare", **alone)
     assert (done.returncode, done.stdout) == (0, f"{NAME}: the new certificate is in force\n")
-    assert in_force(settings, NAME).client
+    assert in_force(settings, NAME).purposes == ("server", "client")
     assert "not_after" in (settings.metrics / "certificates.prom").read_text()
     assert program("prepare", **alone).stdout == ""
 

@@ -30,9 +30,8 @@ def usages(wanted: Wanted) -> list[str]:
 
     That of a site must not open the doors of the other machines, which believe the same authority.
     """
-    extended = "serverAuth,clientAuth" if wanted.client else "serverAuth"
-    key = "digitalSignature,keyEncipherment" if wanted.key_type == "rsa" else "digitalSignature"
-    return [f"keyUsage=critical,{key}", f"extendedKeyUsage={extended}"]
+    extended = ",".join(f"{purpose}Auth" for purpose in wanted.purposes)
+    return ["keyUsage=critical,digitalSignature", f"extendedKeyUsage={extended}"]
 
 
 def key(kind: str) -> str:
@@ -85,7 +84,7 @@ def due(directory: Path, wanted: Wanted, authority: str) -> bool:
         signed, issuer = read(fullchain), read(authority)
     except (OSError, Unreadable):
         return True
-    same = set(signed.names) == {plain(name) for name in wanted.names} and signed.client == wanted.client
+    same = set(signed.names) == {plain(name) for name in wanted.names} and signed.purposes == wanted.purposes
     known = issuer.fingerprint in {read(part).fingerprint for part in split(fullchain)[1:]}
     return bool(not same or not known or fault(fullchain, own, wanted.names, time.time() + RENEW_DAYS * DAY))
 

@@ -34,6 +34,11 @@ class Wanted:
         """Everything that it is for."""
         return self.domains + self.addresses
 
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """What it shall be good for, where an authority of the user's signs it."""
+        return ("server", "client") if self.client else ("server",)
+
 
 @dataclass(frozen=True)
 class Acme:

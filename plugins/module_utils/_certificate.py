@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 import ssl
 import subprocess
@@ -21,7 +23,10 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Certificate:
-    """What the first certificate of a chain says. Times are seconds since 1970."""
+    """What the first certificate of a chain says. Times are seconds since 1970.
+
+    `names` are domains and addresses; `purposes` are server and client, or none where it does not say.
+    """
 
     fingerprint: str
     subject: str
@@ -29,6 +34,7 @@ class Certificate:
     names: tuple[str, ...]
     not_before: float
     not_after: float
+    purposes: tuple[str, ...]
 
     def covers(self, domains: Iterable[str]) -> bool:
         """Tell whether it is for all of these names."""
@@ -36,7 +42,14 @@ class Certificate:
 
     def missing(self, domains: Iterable[str]) -> list[str]:
         """Return the names that it is not for; `*.example.com` stands for one label."""
-        return [name for name in domains if not {name.lower(), wildcard(name.lower())} & set(self.names)]
+        return [name for name in domains if not {plain(name), wildcard(plain(name))} & set(self.names)]
+
+
+def plain(name: str) -> str:
+    """Return a name or an address as it is compared with others."""
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(name))
+    return name.lower()
 
 
 def wildcard(name: str) -> str:
@@ -68,7 +81,8 @@ def read(fullchain: str) -> Certificate:
     if not blocks:
         raise Unreadable("there is no certificate in it")
     said = openssl(
-        *("x509", "-noout", "-fingerprint", "-sha256", "-issuer", "-subject", "-dates", "-ext", "subjectAltName"),
+        *("x509", "-noout", "-fingerprint", "-sha256", "-issuer", "-subject", "-dates"),
+        *("-ext", "subjectAltName,extendedKeyUsage"),
         text=blocks[0],
     )
     found = dict(re.findall(r"^(sha256 Fingerprint|issuer|subject|notBefore|notAfter) ?= ?(.*)$", said, re.M | re.I))
@@ -77,9 +91,10 @@ def read(fullchain: str) -> Certificate:
         fingerprint=found["sha256 fingerprint"].replace(":", "").lower(),
         subject=found["subject"],
         issuer=found["issuer"],
-        names=tuple(name.lower() for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", said)),
+        names=tuple(plain(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", said)),
         not_before=ssl.cert_time_to_seconds(found["notbefore"]),
         not_after=ssl.cert_time_to_seconds(found["notafter"]),
+        purposes=tuple(word.lower() for word in re.findall(r"TLS Web (Server|Client) Authentication", said)),
     )
 
 

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 
 def hidden_words(secrets: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Return what Ansible must mask wherever a program repeats part of a secret: its lines and its long words."""
-    texts = [str(secret["content"] or "") for secret in secrets]
+    """Return what Ansible must mask wherever a program repeats a secret or part of it: its lines and its long words."""
+    texts = [str(secret["content"] or "").strip() for secret in secrets]
     lines = {line.strip() for text in texts for line in text.splitlines() if len(line.strip()) >= 8}
-    return lines | {word for text in texts for word in text.split() if len(word) >= 12}
+    words = {word for text in texts for word in text.split() if len(word) >= 12}
+    return lines | words | {text for text in texts if text}
 
 
 def present(parameters: Mapping[str, Any], *, check: bool, diff: bool) -> dict[str, Any]:

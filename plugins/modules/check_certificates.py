@@ -47,6 +47,15 @@ options:
         type: str
         choices: [ecdsa, rsa]
         default: ecdsa
+      addresses:
+        description: Addresses that it is for, too. With V(authority) only.
+        type: list
+        elements: str
+        default: []
+      client:
+        description: Whether the host also shows it as a client. With V(authority) only.
+        type: bool
+        default: false
       fullchain:
         description: A certificate of the user's own and its chain, as PEM.
         type: str
@@ -89,10 +98,11 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
+import ipaddress
 import re
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +110,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.protostar.platform.plugins.module_utils._certificate import fault
 
 DOMAIN = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+# A machine at home may have a name of one label.
+HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 Resolve = Callable[[str], list[str]]
 Bring = Callable[[str], "tuple[str, str] | None"]
@@ -126,10 +138,37 @@ def faults(parameters: Mapping[str, Any], resolve: Resolve, brought: Bring) -> I
             yield f"{where} is no name of a directory. Use letters, digits, dots and hyphens."
         elif not entry["domains"]:
             yield f"{where} has no domains. Add them."
-        elif wrong := [name for name in entry["domains"] if not DOMAIN.fullmatch(name)]:
+        elif wrong := [name for name in entry["domains"] if not is_domain(name, entry["source"])]:
             yield f"{where} has the domain {wrong[0]}, which is none. Correct it."
+        elif wrong := [address for address in entry["addresses"] if not is_address(address)]:
+            yield f"{where} has the address {wrong[0]}, which is none. Correct it."
+        elif entry["source"] != "authority" and (entry["addresses"] or entry["client"]):
+            option = "addresses" if entry["addresses"] else "client"
+            yield f"{where} has {option}, which only source: authority knows. Choose it, or delete {option}."
         else:
             yield from CHECKS[entry["source"]](where, entry, parameters, resolve, brought)
+
+
+def is_domain(name: str, source: str) -> bool:
+    """Tell whether a name is one that such a source has certificates for."""
+    return bool(DOMAIN.fullmatch(name) or (source == "authority" and HOST.fullmatch(name)))
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an address of IPv4 or IPv6."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone is the host's own business, and no certificate's
+
+
+def judge(fullchain: str, key: str, domains: Iterable[str]) -> str:
+    """Return what is wrong with a pair; nothing on a host without openssl, which the role installs and looks again."""
+    try:
+        return fault(fullchain, key, domains)
+    except FileNotFoundError:
+        return ""
 
 
 def by_acme(
@@ -171,7 +210,7 @@ def by_files(
             f"{where} has no fullchain and key, and neither has {parameters['directory']}/{entry['name']} of this "
             "host. Add them, or choose another source."
         )
-    elif why := fault(pair[0], pair[1], entry["domains"]):
+    elif why := judge(pair[0], pair[1], entry["domains"]):
         yield f"{where} {why}. Bring a certificate and key that belong together and are valid for its domains."
 
 
@@ -181,7 +220,7 @@ def by_authority(
     """Say what keeps the private authority from signing."""
     if not (parameters["authority"] and parameters["authority_key"]):
         yield f"{where} wants the private authority. Set certificates_authority and certificates_authority_key."
-    elif why := fault(parameters["authority"], parameters["authority_key"], ()):
+    elif why := judge(parameters["authority"], parameters["authority_key"], ()):
         yield f"{where}: certificates_authority {why}. Set an authority that is valid, and its own key."
 
 
@@ -226,6 +265,8 @@ def main() -> None:
                     "domains": {"type": "list", "elements": "str", "required": True},
                     "source": {"type": "str", "choices": ["acme", "files", "authority"], "default": "acme"},
                     "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
+                    "addresses": {"type": "list", "elements": "str", "default": []},
+                    "client": {"type": "bool", "default": False},
                     **pair,
                 },
             },

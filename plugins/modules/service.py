@@ -85,7 +85,9 @@ options:
         type: int
         default: 0
   secrets:
-    description: Files that only their owner may read. Their content is in no diff, log or return value.
+    description:
+      - Files that only their owner may read. Their content is in no diff, log or return value.
+      - Each has exactly one of O(secrets[].content) and O(secrets[].src).
     type: list
     elements: dict
     default: []
@@ -97,7 +99,14 @@ options:
       content:
         description: Text of the file. An empty one is refused.
         type: str
-        required: true
+      src:
+        description:
+          - Absolute path of a file on the host that has the text, such as a key that never leaves the host.
+          - It is read whenever the module runs, so that what changed there is taken over by the next run.
+          - An empty one is refused, and so is a missing one. In check mode a missing one counts as changed, since an
+            earlier task may be about to make it.
+        type: path
+        version_added: 0.6.0
       mode:
         description: Octal mode; one that grants anything to the group or to others is refused.
         type: str
@@ -273,6 +282,17 @@ EXAMPLES = r"""
         content: "{{ lookup('ansible.builtin.template', 'users.acl.j2') }}"
         owner: 999
 
+- name: A service with a key that never leaves the host
+  protostar.platform.service:
+    name: door
+    compose: "{{ lookup('ansible.builtin.template', 'compose.yaml.j2') | from_yaml }}"
+    secrets:
+      - dest: secrets/peer.key
+        src: /etc/protostar/certificates/peer/privkey.pem
+    reload:
+      service: door
+      signal: HUP
+
 - name: Nginx, which takes over a changed configuration on a signal
   protostar.platform.service:
     name: nginx
@@ -327,6 +347,7 @@ diff:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.protostar.platform.plugins.module_utils._errors import ServiceError
 from ansible_collections.protostar.platform.plugins.module_utils._run import absent, hidden_words, present
+from ansible_collections.protostar.platform.plugins.module_utils._secret_files import with_contents
 
 _COMMANDS = {
     "type": "list",
@@ -339,18 +360,18 @@ _COMMANDS = {
 }
 
 
-def _files(*, secret: bool) -> dict[str, object]:
+def _files(content: dict[str, object], mode: str, **more: object) -> dict[str, object]:
     return {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "no_log": False,  # the content is what must not be logged, not the paths
         "options": {
             "dest": {"type": "str", "required": True},
-            "content": {"type": "str", "required": True, "no_log": secret},
-            "mode": {"type": "str", "default": "0400" if secret else "0444"},
+            "mode": {"type": "str", "default": mode},
             "owner": {"type": "int", "default": 0},
+            **content,
         },
+        **more,
     }
 
 
@@ -361,8 +382,14 @@ ARGUMENTS = {
     "compose": {"type": "dict"},
     "overrides": {"type": "dict", "default": {}},
     "lock": {"type": "dict", "default": {}},
-    "files": _files(secret=False),
-    "secrets": _files(secret=True),
+    "files": _files({"content": {"type": "str", "required": True}}, "0444"),
+    "secrets": _files(
+        {"content": {"type": "str", "no_log": True}, "src": {"type": "path"}},
+        "0400",
+        no_log=False,  # the content is what must not be logged, not the paths
+        mutually_exclusive=[("content", "src")],
+        required_one_of=[("content", "src")],
+    ),
     "validate": _COMMANDS,
     "rehearse": {"type": "bool", "default": True},
     "reload": {
@@ -409,10 +436,13 @@ def main() -> None:
         supports_check_mode=True,
         required_if=[("state", "present", ("compose",))],
     )
-    module.no_log_values.update(hidden_words(module.params["secrets"]))
-    act = present if module.params["state"] == "present" else absent
+    parameters = module.params
     try:
-        result = act(module.params, check=module.check_mode, diff=module._diff)
+        if parameters["state"] == "present":
+            parameters = with_contents(parameters, check=module.check_mode)
+        module.no_log_values.update(hidden_words(parameters["secrets"]))
+        act = present if parameters["state"] == "present" else absent
+        result = act(parameters, check=module.check_mode, diff=module._diff)
     except ServiceError as error:
         module.fail_json(msg=f"{module.params['name']}: {error}")
     except Exception as error:

@@ -123,6 +123,43 @@ def test_a_secret_is_in_no_output(service):
     assert "tr0ub4dor&3" not in docker("inspect", NAME)
 
 
+def test_a_secret_from_a_file_of_the_host(service, tmp_path):
+    """The key is made on the host, released, replaced, and lost."""
+    key = tmp_path / "privkey.pem"
+    arguments = service.arguments(
+        secrets=[{"dest": "secrets/password", "src": str(key)}], reload={"service": "web", "signal": "HUP"}
+    )
+    assert service.run(arguments, check=True)["changed"], "in check mode nothing has made the key yet"
+    assert f"comes from '{key}'" in service.refused(arguments)
+    assert not service.directory.exists()
+
+    containers = []
+    for content in ("correct horse battery staple\n", "tr0ub4dor&3 and more of it\n"):
+        key.write_text(content)
+        planned, done = service.run(arguments, check=True), service.run(arguments)
+        assert planned["changed"]
+        assert done["changed"]
+        assert content.strip() not in json.dumps([planned, done])
+        assert docker("exec", NAME, "cat", "/secrets/password") == content.strip()
+        assert (service.directory / "secrets/password").stat().st_mode & 0o777 == 0o400
+        containers.append(service.container()["Id"])
+        for check in (True, False):
+            assert not service.run(arguments, check=check)["changed"]
+    assert containers[0] == containers[1], "a reload takes it over"
+
+    key.write_text("a key that goes nowhere")
+    message = service.refused(
+        {**arguments, "provision": [{"service": "web", "command": ["python3", "-c", "raise SystemExit(1)"]}]}
+    )
+    assert "was put back" in message
+    assert docker("exec", NAME, "cat", "/secrets/password") == "tr0ub4dor&3 and more of it"
+
+    key.unlink()
+    assert service.run(arguments, check=True)["changed"]
+    assert "cannot be read" in service.refused(arguments)
+    assert docker("exec", NAME, "cat", "/secrets/password") == "tr0ub4dor&3 and more of it"
+
+
 WAYS = {
     "signal": {"signal": "HUP"},
     "command": {"command": ["python3", "-c", "import os; os.kill(1, 1)"]},

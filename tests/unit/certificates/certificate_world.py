@@ -1,5 +1,6 @@
 """Where the program is, and a private authority that signs whatever a test wants."""
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -28,17 +29,31 @@ class Authority:
             openssl("req", "-x509", "-new", "-key", self.key, "-subj", f"/CN={name}", "-days", "3650", *ca)
         )
 
-    def sign(self, *names, begins=-1, ends=90, chain=True, rsa=False):
+    def sign(self, *names, begins=-1, ends=90, chain=True, rsa=False, usages="serverAuth"):
         key, made = self.directory / "leaf.key", self.directory / "leaf.csr"
         kind = ("RSA", "rsa_keygen_bits:2048") if rsa else ("EC", "ec_paramgen_curve:P-256")
         key.write_text(openssl("genpkey", "-algorithm", kind[0], "-pkeyopt", kind[1]))
-        alternative = "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
+        alternative = "subjectAltName=" + ",".join(
+            f"{'IP' if re.search(r'^[0-9.]+$|:', name) else 'DNS'}:{name}" for name in names
+        )
         made.write_text(openssl("req", "-new", "-key", key, "-subj", f"/CN={names[0]}", "-addext", alternative))
         extensions = self.directory / "leaf.ext"
-        extensions.write_text(alternative)
+        extensions.write_text(alternative + (f"\nextendedKeyUsage={usages}" if usages else ""))
         moments = [time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + days * DAY)) for days in (begins, ends)]
         leaf = self._ca(made, extensions, *moments)
         return leaf + (self.own.read_text() if chain else ""), key.read_text()
+
+    def sign_request(self, asked):
+        """Sign what is asked for, as it is asked for. Return the certificate."""
+        signing = ("-CA", self.own, "-CAkey", self.key, "-days", "397", "-copy_extensions", "copy")
+        return openssl("x509", "-req", *signing, text=asked)
+
+    def trusts(self, certificate, purpose):
+        """Tell whether who believes this authority takes a certificate for a purpose: sslserver or sslclient."""
+        file = self.directory / "asked.crt"
+        file.write_text(certificate)
+        command = ["openssl", "verify", "-CAfile", self.own, "-purpose", purpose, file]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def _ca(self, made, extensions, begins, ends):
         # `openssl x509` of OpenSSL 3.0 takes no dates.

@@ -44,19 +44,32 @@ def test_it_is_good_until_it_ends(authority):
     assert [bool(fault(chain, key, [NAME], moment)) for moment in (end - 1, end)] == [False, True]
 
 
+def test_addresses_are_names_and_a_client_is_told_from_a_server(authority):
+    one = authority()
+    chain, key = one.sign(NAME, "198.19.0.10", "2001:DB8::1", usages="serverAuth,clientAuth")
+    assert read(chain).names == (NAME, "198.19.0.10", "2001:db8::1")
+    assert fault(chain, key, [NAME, "198.19.0.10", "2001:db8:0::1"]) == ""
+    assert "is not for 198.19.0.11" in fault(chain, key, ["198.19.0.11"])
+    signed = [read(one.sign(NAME, usages=usages)[0]).purposes for usages in ("serverAuth,clientAuth", "serverAuth", "")]
+    assert signed == [("server", "client"), ("server",), ()]
+
+
 @pytest.fixture
 def said():
     """What is refused of a list, on a host where www.example.com is 192.0.2.7 and nothing lies in the directory."""
 
     def say(*certificates, brought=None, **parameters):
+        # fmt: off
         entries = [
-            {"name": "www", "domains": [NAME], "source": "acme", "fullchain": "", "key": "", **entry}
+            {"name": "www", "domains": [NAME], "source": "acme", "addresses": [], "client": False, "fullchain": "",
+             "key": "", **entry}
             for entry in certificates
         ]
         options = {
             "certificates": entries, "directory": "/etc/pairs", "public_addresses": ["192.0.2.7"], "dns_plugin": "",
             "authority": "", "authority_key": "", **parameters,
-        }  # fmt: skip
+        }
+        # fmt: on
         names = {NAME: ["192.0.2.7"], "both.example.com": ["192.0.2.7", "2001:db8::1"]}
         return list(faults(options, lambda name: names.get(name, []), lambda name: brought))
 
@@ -70,6 +83,20 @@ def test_what_an_authority_can_prove_is_not_refused(said):
     assert said({"domains": ["both.example.com"]}, public_addresses=["192.0.2.7", "2001:db8::1"]) == []
 
 
+def test_a_machine_at_home_has_a_short_name_and_an_address(said, authority):
+    one = authority()
+    own = {"authority": one.own.read_text(), "authority_key": one.key.read_text()}
+    peer = {"source": "authority", "domains": ["main"], "addresses": ["192.168.1.10", "fd00::1"], "client": True}
+    assert said(peer, **own) == []
+
+
+def test_a_fresh_host_without_openssl_is_looked_at_later(said, authority, monkeypatch, tmp_path):
+    own, foreign = authority().own.read_text(), authority("other").key.read_text()
+    assert "belongs to another" in said({"source": "authority"}, authority=own, authority_key=foreign)[0]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert said({"source": "authority"}, authority=own, authority_key=foreign) == []
+
+
 @pytest.mark.parametrize(
     ("entry", "parameters", "words"),
     [
@@ -80,6 +107,11 @@ def test_what_an_authority_can_prove_is_not_refused(said):
         ({"domains": []}, {}, ["has no domains"]),
         ({"domains": ["a b"]}, {}, ["domain a b, which is none"]),
         ({"domains": ["a.*.example.com"]}, {"dns_plugin": "dns-cloudflare"}, ["which is none"]),
+        ({"domains": ["main"]}, {}, ["domain main, which is none"]),
+        ({"source": "authority", "addresses": ["192.168.1"]}, {}, ["address 192.168.1, which is none"]),
+        ({"source": "authority", "addresses": ["fe80::1%eth0"]}, {}, ["address fe80::1%eth0, which is none"]),
+        ({"addresses": ["192.168.1.10"]}, {}, ["has addresses, which only source: authority knows"]),
+        ({"source": "files", "client": True}, {}, ["has client, which only source: authority knows"]),
         ({"name": "../etc"}, {}, ["no name of a directory"]),
         ({"source": "files"}, {}, ["no fullchain and key", "/etc/pairs/www"]),
         ({"source": "files", "key": "k"}, {}, ["has no fullchain"]),

@@ -13,7 +13,7 @@ RENEWAL = {"server": "https://acme.example/dir", "authenticator": "webroot", "ke
 
 
 def have(names=("api.example.com", "www.example.com"), left=60):
-    return Certificate("", "", "", names, NOW - (90 - left) * DAY, NOW + left * DAY)
+    return Certificate("", "", "", names, NOW - (90 - left) * DAY, NOW + left * DAY, ())
 
 
 @pytest.mark.parametrize(

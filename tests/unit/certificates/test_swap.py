@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -44,11 +45,12 @@ class Nginx:
 def place(tmp_path, monkeypatch):
     """The settings of a host that wants one certificate, in files of its own."""
 
-    def make(source="files", key_type="ecdsa", **acme):
+    def make(source="files", key_type="ecdsa", addresses=(), client=False, **acme):
         document = {
             "directory": str(tmp_path / "pairs"), "metrics": str(tmp_path / "metrics"), "served_at": "127.0.0.1:1",
             "staged": str(tmp_path / "staged"), "letsencrypt": str(tmp_path / "letsencrypt"),
-            "certificates": [{"name": NAME, "domains": [NAME], "source": source, "key_type": key_type}],
+            "certificates": [{"name": NAME, "domains": [NAME], "source": source, "key_type": key_type,
+                              "addresses": list(addresses), "client": client}],
             "acme": {"server": "https://acme/dir", "email": "", "webroot": "/acme", "dns_plugin": "",
                      "dns_credentials": "", "dns_propagation": 0, **acme},
         }  # fmt: skip
@@ -178,6 +180,40 @@ def test_what_a_private_authority_signed_is_signed_again_in_time(place, authorit
     assert key
 
 
+def test_that_of_a_site_is_not_good_as_a_client(place, authority):
+    one = authority()
+    for client in (False, True):
+        settings = place("authority", client=client, addresses=["198.19.0.10", "2001:db8::1"])
+        signed = one.sign_request(made.request(settings, settings.certificates[0], one.own.read_text()))
+        assert one.trusts(signed, "sslserver")
+        assert one.trusts(signed, "sslclient") == client
+        assert read(signed).names == (NAME, "198.19.0.10", "2001:db8::1")
+        put(
+            settings.staged / NAME, (signed + one.own.read_text(), (settings.staged / NAME / "privkey.pem").read_text())
+        )
+        assert made.request(settings, settings.certificates[0], one.own.read_text()) == ""
+
+
+def test_what_was_signed_for_something_else_is_signed_again(place, authority):
+    one = authority()
+    settings = place("authority", addresses=["198.19.0.10"])
+    put(settings.staged / NAME, one.sign(NAME, "198.19.0.10"))
+    asked = {
+        name: bool(made.request(place("authority", **wanted), load().certificates[0], one.own.read_text()))
+        for name, wanted in {
+            "the same": {"addresses": ["198.19.0.10"]},
+            "without the address": {},
+            "another address": {"addresses": ["198.19.0.11"]},
+            "as a client": {"addresses": ["198.19.0.10"], "client": True},
+        }.items()
+    }
+    assert asked == {"the same": False, "without the address": True, "another address": True, "as a client": True}
+    for client in (False, True):
+        settings = place("authority", client=client)
+        put(settings.staged / NAME, one.sign(NAME, usages=""))
+        assert "REQUEST" in made.request(settings, settings.certificates[0], one.own.read_text()), "good for anything"
+
+
 def test_a_key_is_of_the_kind_that_is_wanted(place, authority):
     own, key = authority().own.read_text(), place("authority").staged / NAME / "privkey.pem"
     made_before = None
@@ -259,6 +295,26 @@ def test_from_nothing_to_a_certificate(place, program, authority, tmp_path):
     assert in_force(settings, NAME).issuer.endswith("one")
     assert program("issue").stdout == ""
     assert "protostar_certificate_renewal_success 1" in (settings.metrics / "certificates.prom").read_text()
+
+
+def test_a_host_without_an_engine_has_its_certificate_too(place, program, authority, tmp_path):
+    settings = place("authority", addresses=["198.19.0.10"], client=True)
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/openssl").symlink_to(shutil.which("openssl"))
+    alone = {"PATH": str(tmp_path / "programs")}
+    put(settings.staged / NAME, authority().sign(NAME, "198.19.0.10", usages="serverAuth,clientAuth"))
+    done = program("prepare", **alone)
+    assert (done.returncode, done.stdout) == (0, f"{NAME}: the new certificate is in force\n")
+    assert in_force(settings, NAME).purposes == ("server", "client")
+    assert "not_after" in (settings.metrics / "certificates.prom").read_text()
+    assert program("prepare", **alone).stdout == ""
+
+
+def test_a_certificate_without_its_address_is_not_put_in_force(place, program, authority):
+    settings = place("authority", addresses=["198.19.0.10"])
+    put(settings.staged / NAME, authority().sign(NAME))
+    done = program("prepare")
+    assert done.returncode == 1 and "is not for 198.19.0.10" in done.stderr
 
 
 def test_what_the_hook_could_not_do_is_done_after_certbots_timer(place, program, authority):

@@ -166,10 +166,7 @@ def preflight(tmp_path, variables):
     plenty = {"preflight_memory_factor": 1000, "preflight_cpu_factor": 1000, "preflight_allow": ["docker-before-25"]}
     peer = tmp_path / "peer"
     peer.mkdir()
-    for name in (
-        "authority.crt",
-        *(f"{host}.home.example.com.{end}" for host in ("main", "sub") for end in ("crt", "key")),
-    ):
+    for name in ("authority.crt", "authority.key"):
         (peer / name).write_text("PEM\n")
     (tmp_path / "variables.json").write_text(
         json.dumps(

@@ -119,8 +119,13 @@ def test_built():
 
 
 def test_words_that_are_masked():
-    secrets = [{"content": "user app on >long-password-of-app\nshort\n"}]
-    assert hidden_words(secrets) == {"user app on >long-password-of-app", ">long-password-of-app"}
+    secrets = [{"content": "user app on >long-password-of-app\nshort\n"}, {"content": "pin\n"}, {"content": None}]
+    assert hidden_words(secrets) == {
+        "user app on >long-password-of-app",
+        ">long-password-of-app",
+        "user app on >long-password-of-app\nshort",
+        "pin",
+    }
 
 
 LOCKED = {"web:1": "web:1@sha256:aa", "db:2": "db:2@sha256:bb"}

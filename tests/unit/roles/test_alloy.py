@@ -137,6 +137,11 @@ def test_the_files_of_the_peer_are_where_alloy_looks(render, text):
     assert "tls_config" not in text()
 
 
+def test_the_peers_files_of_the_host_are_where_alloy_looks(text):
+    paths = {"alloy_peer_certificate": "/etc/pki/crt", "alloy_peer_key": "/etc/pki/key"}
+    assert text(**{**PEER, **paths}) == text(**PEER)
+
+
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_state(render, state):
     arguments = render("alloy", alloy_state=state)

@@ -88,6 +88,14 @@ def test_the_door_for_the_other_machine_wants_its_certificate(render, file):
     assert set(blocks(config)) == {"= /metrics/one"}
 
 
+def test_a_certificate_of_the_host_is_no_part_of_the_digest(render, file):
+    """reload.sh tells the workers of a new one by their process IDs."""
+    paths = {"nginx_peer_certificate": "/etc/pki/crt", "nginx_peer_key": "/etc/pki/key"}
+    arguments = render("nginx", **{**PEER, **paths})
+    assert arguments["files"] == render("nginx", **PEER)["files"]
+    assert {entry["src"] for entry in arguments["secrets"] if "src" in entry} == set(paths.values())
+
+
 def test_there_is_no_door_by_default(render, file):
     arguments = render("nginx")
     assert "peers.conf" not in file(arguments, "config/nginx.conf")

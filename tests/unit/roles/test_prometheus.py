@@ -59,6 +59,15 @@ def test_what_it_shows_the_peer_and_its_passwords_are_secrets(render):
     assert "./secrets:/run/secrets:ro" in arguments["compose"]["services"]["prometheus"]["volumes"]
 
 
+def test_a_password_that_looks_like_a_path_is_a_password(render):
+    paths = {"prometheus_peer_certificate": "/etc/pki/crt", "prometheus_peer_key": "/etc/pki/key"}
+    arguments = render("prometheus", **{**PEER, **paths}, prometheus_secrets={"archive": "/pass+word="})
+    sources = {entry["dest"]: entry.get("src") for entry in arguments["secrets"]}
+    assert sources["secrets/extra/archive"] is None
+    assert sorted(filter(None, sources.values())) == sorted(paths.values())
+    assert {entry["owner"] for entry in arguments["secrets"]} == {65534}
+
+
 def test_without_secrets_it_mounts_none(render):
     arguments = render("prometheus")
     assert arguments["secrets"] == []

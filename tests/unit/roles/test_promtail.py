@@ -73,6 +73,11 @@ def test_the_files_of_the_peer_are_where_promtail_looks(render, config):
     assert content == {"ca_file": "CA", "cert_file": "CERT", "key_file": "KEY"}
 
 
+def test_a_peers_files_of_the_host_are_where_promtail_looks(config):
+    paths = {"promtail_peer_certificate": "/etc/pki/crt", "promtail_peer_key": "/etc/pki/key"}
+    assert config(**{**PEER, **paths}) == config(**PEER)
+
+
 def test_without_a_peer_there_is_no_tls(render, config):
     arguments = render("promtail")
     assert "tls_config" not in client(config())

@@ -1,5 +1,6 @@
 """What the relay refuses, and what it is configured with in either way."""
 
+import base64
 import json
 import re
 import subprocess
@@ -100,8 +101,10 @@ def test_what_works_is_not_refused(variables):
         ({**PEER, "relay_peer_key": AUTHORITY.machine("relay")[1]}, "relay_peer_key does not belong to"),
         (
             {**PEER, "relay_peer_key": "$ANSIBLE_VAULT;1.1;AES256"},
-            "relay_peer_key is not an unencrypted key as PEM text",
+            "relay_peer_key is neither an unencrypted key as PEM text nor",
         ),
+        ({**PEER, "relay_peer_key": "/etc/peer.key"}, "are not both text or both files on the relay"),
+        ({**PEER, "relay_peer_certificate": "/etc/peer.crt"}, "are not both text or both files on the relay"),
         ({**PEER, **METADATA}, "relay_peer_key would be in the VM's metadata"),
         ({"relay_delivery": "metadata"}, "which only a VM of relay_google has"),
         (
@@ -222,6 +225,14 @@ def test_a_renewed_certificate_is_a_new_configuration():
         for peer in (PEER, {**PEER, "relay_peer_certificate": renewed, "relay_peer_key": key})
     }
     assert len(versions) == 2
+
+
+def test_a_certificate_that_the_relay_has_itself_is_taken_and_renewed():
+    files = {**PEER, "relay_peer_certificate": "/etc/peer.crt", "relay_peer_key": "/etc/peer.key"}
+    assert evaluate("__relay_faults", **files) == ""
+    read = [base64.b64encode(AUTHORITY.machine("relay")[0].encode()).decode() for _ in range(2)]
+    versions = [evaluate("__relay_version", **files, __relay_peer_file={"content": text}) for text in (*read, read[0])]
+    assert versions[0] == versions[2] != versions[1]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ COMMANDS = {
         if [ -e "$STATE/mirror-is-away" ]; then rm "$STATE/mirror-is-away"; exit 100; fi
         case " $* " in *" install "*) printf '%s\\n' "$@" >>"$STATE/installed" ;; esac""",
     "modprobe": '[ -e "$STATE/kernel-has-wireguard" ]',
-    "systemctl": "",
+    "systemctl": 'case "$*" in *--now*nginx* | start*nginx*) [ ! -e "$STATE/nginx-does-not-start" ] ;; esac',
     "sysctl": "",
     "sleep": "",
 }
@@ -84,7 +84,7 @@ def test_a_new_vm_gets_packages_agent_and_units_and_starts_them(machine):
     installed = set((machine.state / "installed").read_text().split())
     assert {"nginx", "libnginx-mod-stream", "nftables", "python3", "unattended-upgrades"} <= installed
     assert "wireguard-tools" not in installed
-    assert called[-1] == "systemctl enable --now nginx.service protostar-relay.service"
+    assert called[-2:] == ["systemctl enable nginx.service", "systemctl enable --now protostar-relay.service"]
     assert called.index("systemctl daemon-reload") < called.index("systemctl restart protostar-relay.service")
     agent = machine.root / "usr/local/lib/protostar-relay"
     for path in (relay_role.ROLE / "files/agent").glob("*.py"):
@@ -101,6 +101,11 @@ def test_a_new_vm_gets_packages_agent_and_units_and_starts_them(machine):
         re.findall(r"^(\S+) = (\S+)$", (machine.root / "etc/sysctl.d/60-protostar-relay.conf").read_text(), re.M)
     )
     assert kernel == {name: str(value) for name, value in evaluate("__relay_sysctl").items()}
+
+
+def test_what_an_earlier_relay_left_for_nginx_does_not_keep_the_agent_from_mending_it(machine):
+    (machine.state / "nginx-does-not-start").touch()
+    assert machine.boot()[-1] == "systemctl enable --now protostar-relay.service"
 
 
 def test_the_agent_that_it_unpacks_takes_the_bundle(machine, tmp_path):

@@ -230,27 +230,28 @@ def test_plain_keys_are_named_with_the_command(production):
     assert plain.read_text() == PEM
 
 
-def test_encrypted_keys_of_the_machines_are_used_and_not_made_anew(production):
+def test_an_encrypted_key_of_the_authority_is_used_and_not_made_anew(production):
     def certify():
         hosts = production.inventory / "hosts.yml"
-        return production.ansible("playbook", "-i", hosts, "playbooks/peer_certificates.yml", "-vvv", "--diff")
+        return production.ansible("playbook", "-i", hosts, "playbooks/peer_authority.yml", "-vvv", "--diff")
 
     status, output = certify()
     assert status == 0, output
-    keys = sorted((production.inventory / "peer").glob("*.key"))
-    plain = {path: path.read_text() for path in keys}
-    assert len(plain) == 4
-    assert production.ansible("vault", "encrypt", *keys)[0] == 0
+    # Those of the machines are made there.
+    assert sorted(path.name for path in (production.inventory / "peer").iterdir()) == ["authority.crt", "authority.key"]
+    key = production.inventory / "peer/authority.key"
+    plain = key.read_text()
+    assert production.ansible("vault", "encrypt", key)[0] == 0
     before = production.files()
     status, output = certify()
     assert status == 0, output
     assert "changed=0" in output
     assert production.files() == before
     # The first line has the secret number; the last is the public key's.
-    assert not any(text.splitlines()[1] in output for text in plain.values())
+    assert plain.splitlines()[1] not in output
 
-    # A certificate that is lost is signed anew, by the authority that the machines know.
-    lost = production.inventory / "peer/sub.home.example.com.crt"
+    # A certificate that is lost is signed anew, with the key that the machines know.
+    lost = production.inventory / "peer/authority.crt"
     lost.unlink()
     assert certify()[0] == 0
     after = production.files()

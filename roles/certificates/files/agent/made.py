@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _certificate import DAY, Unreadable, fault, key_type, openssl, read
+from _certificate import DAY, Unreadable, fault, key_type, openssl, plain, read
 from settings import Failed, Settings, Wanted
 
 BOOTSTRAP_DAYS = 7
@@ -21,7 +21,17 @@ KINDS = {"ecdsa": ("EC", "ec_paramgen_curve:P-256"), "rsa": ("RSA", "rsa_keygen_
 
 def names(wanted: Wanted) -> str:
     """Return the names of a certificate as openssl takes them."""
-    return "subjectAltName=" + ",".join(f"DNS:{name}" for name in wanted.domains)
+    listed = [f"DNS:{name}" for name in wanted.domains] + [f"IP:{address}" for address in wanted.addresses]
+    return f"subjectAltName={','.join(listed)}"
+
+
+def usages(wanted: Wanted) -> list[str]:
+    """Return what a certificate is good for, as openssl takes it.
+
+    That of a site must not open the doors of the other machines, which believe the same authority.
+    """
+    extended = ",".join(f"{purpose}Auth" for purpose in wanted.purposes)
+    return ["keyUsage=critical,digitalSignature", f"extendedKeyUsage={extended}"]
 
 
 def key(kind: str) -> str:
@@ -58,24 +68,25 @@ def request(settings: Settings, wanted: Wanted, authority: str) -> str:
     if not due(directory, wanted, authority):
         return ""
     asked = ["openssl", "req", "-new", "-key", str(own), "-subj", f"/CN={wanted.domains[0]}"]
-    done = subprocess.run([*asked, "-addext", names(wanted)], capture_output=True, text=True, check=False)
+    for extension in (names(wanted), *usages(wanted)):
+        asked += ["-addext", extension]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"{wanted.name}: openssl made no request ({done.stderr.strip()}).")
     return done.stdout
 
 
 def due(directory: Path, wanted: Wanted, authority: str) -> bool:
-    """Tell whether what the private authority signed is missing, near its end, for other names, or another's."""
+    """Tell whether what the private authority signed is missing, near its end, for something else, or another's."""
     try:
         fullchain = (directory / "fullchain.pem").read_text(encoding="utf-8")
         own = (directory / "privkey.pem").read_text(encoding="utf-8")
         signed, issuer = read(fullchain), read(authority)
     except (OSError, Unreadable):
         return True
-    same = set(signed.names) == set(wanted.domains) and issuer.fingerprint in {
-        read(part).fingerprint for part in split(fullchain)[1:]
-    }
-    return bool(not same or fault(fullchain, own, wanted.domains, time.time() + RENEW_DAYS * DAY))
+    same = set(signed.names) == {plain(name) for name in wanted.names} and signed.purposes == wanted.purposes
+    known = issuer.fingerprint in {read(part).fingerprint for part in split(fullchain)[1:]}
+    return bool(not same or not known or fault(fullchain, own, wanted.names, time.time() + RENEW_DAYS * DAY))
 
 
 def split(fullchain: str) -> list[str]:

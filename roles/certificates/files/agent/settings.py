@@ -18,13 +18,26 @@ class Failed(Exception):
 class Wanted:
     """One certificate: its name, the domains that it is for, and where it comes from: acme, files or authority.
 
-    `key_type` is the kind of key that is made for it here: ecdsa or rsa.
+    `key_type` is the kind of key that is made for it here: ecdsa or rsa. `addresses` are those that it is for as well,
+    and `client` is whether this host shows it as a client, too: both are for an authority to sign.
     """
 
     name: str
     domains: tuple[str, ...]
     source: str
     key_type: str = "ecdsa"
+    addresses: tuple[str, ...] = ()
+    client: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that it is for."""
+        return self.domains + self.addresses
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """What it shall be good for, where an authority of the user's signs it."""
+        return ("server", "client") if self.client else ("server",)
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,14 @@ def load() -> Settings:
         metrics=Path(document["metrics"]),
         served_at=(host.strip("[]"), int(port)),
         certificates=tuple(
-            Wanted(entry["name"], tuple(entry["domains"]), entry["source"], entry["key_type"])
+            Wanted(
+                entry["name"],
+                tuple(entry["domains"]),
+                entry["source"],
+                entry["key_type"],
+                tuple(entry["addresses"]),
+                entry["client"],
+            )
             for entry in document["certificates"]
         ),
         acme=Acme(**document["acme"]),

@@ -61,14 +61,14 @@ def deploy(
         except OSError as error:
             where = kept(settings, wanted.name)
             raise Failed(f"{wanted.name}: there is no new certificate ({error}). {where}") from error
-        if why := fault(pair.fullchain, pair.key, wanted.domains):
+        if why := fault(pair.fullchain, pair.key, wanted.names):
             raise Failed(f"{wanted.name}: the new certificate {why}. {kept(settings, wanted.name)} Get another.")
         link = settings.directory / wanted.name
         with contextlib.suppress(OSError):
             if Pair.load(link) == pair:
                 return False
         old, new = in_force(settings, wanted.name), read(pair.fullchain)
-        older = old and old.issuer == new.issuer and new.not_before < old.not_before and old.covers(wanted.domains)
+        older = old and old.issuer == new.issuer and new.not_before < old.not_before and old.covers(wanted.names)
         if wanted.source == "acme" and older:
             raise Failed(
                 f"{wanted.name}: the new certificate is older than the one in force, which stays. "

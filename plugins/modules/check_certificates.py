@@ -82,9 +82,8 @@ options:
     type: str
     default: ""
   authority_key:
-    description: Its key, as PEM.
+    description: Its key, as PEM. Without this option it is not looked at, as on a host, which is not given it.
     type: str
-    default: ""
 """
 
 EXAMPLES = r"""
@@ -218,9 +217,12 @@ def by_authority(
     where: str, _: Mapping[str, Any], parameters: Mapping[str, Any], *__: Resolve | Bring
 ) -> Iterator[str]:
     """Say what keeps the private authority from signing."""
-    if not (parameters["authority"] and parameters["authority_key"]):
+    key = parameters["authority_key"]
+    if not parameters["authority"] or key == "":
         yield f"{where} wants the private authority. Set certificates_authority and certificates_authority_key."
-    elif why := judge(parameters["authority"], parameters["authority_key"], ()):
+    elif key is None:
+        return
+    elif why := judge(parameters["authority"], key, ()):
         yield f"{where}: certificates_authority {why}. Set an authority that is valid, and its own key."
 
 
@@ -274,7 +276,7 @@ def main() -> None:
             "public_addresses": {"type": "list", "elements": "str", "default": []},
             "dns_plugin": {"type": "str", "default": ""},
             "authority": {"type": "str", "default": ""},
-            "authority_key": {"type": "str", "default": "", "no_log": True},
+            "authority_key": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )

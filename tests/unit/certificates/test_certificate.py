@@ -88,6 +88,9 @@ def test_a_machine_at_home_has_a_short_name_and_an_address(said, authority):
     own = {"authority": one.own.read_text(), "authority_key": one.key.read_text()}
     peer = {"source": "authority", "domains": ["main"], "addresses": ["192.168.1.10", "fd00::1"], "client": True}
     assert said(peer, **own) == []
+    # A host is not given the key.
+    assert said(peer, authority=own["authority"], authority_key=None) == []
+    assert "Set certificates_authority" in said(peer, authority_key=None)[0]
 
 
 def test_a_fresh_host_without_openssl_is_looked_at_later(said, authority, monkeypatch, tmp_path):
@@ -117,6 +120,7 @@ def test_a_fresh_host_without_openssl_is_looked_at_later(said, authority, monkey
         ({"source": "files", "key": "k"}, {}, ["has no fullchain"]),
         ({"source": "files", "fullchain": "c", "key": "k"}, {}, ["a certificate that is none"]),
         ({"source": "authority"}, {}, ["Set certificates_authority and certificates_authority_key"]),
+        ({"source": "authority"}, {"authority": "c"}, ["Set certificates_authority and certificates_authority_key"]),
         ({"source": "authority"}, {"authority": "c", "authority_key": "k"}, ["certificates_authority has"]),
     ],
 )

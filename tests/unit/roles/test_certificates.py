@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
@@ -30,3 +31,10 @@ def test_an_entry_is_completed():
 @pytest.mark.parametrize(("given", "client"), [(True, True), ("yes", True), (False, False), ("false", False)])
 def test_a_word_for_no_is_no(given, client):
     assert wanted(name="peer", source="authority", client=given)["client"] is client
+
+
+def test_no_host_is_given_the_key_of_the_authority():
+    tasks = [task for file in (ROLE / "tasks").glob("*.yml") for task in yaml.safe_load(file.read_text())]
+    given = [task for task in tasks if "certificates_authority_key" in str(task)]
+    assert len(given) == 2
+    assert {task["delegate_to"] for task in given} == {"localhost"}

@@ -9,10 +9,10 @@ from expected import HOSTS, ROOT
 ADDRESSES = {"protostar-main": "198.19.0.10", "protostar-sub": "198.19.0.20"}
 OTHER = {"protostar-main": "protostar-sub", "protostar-sub": "protostar-main"}
 PATHS = {"protostar-main": "/metrics/node-exporter", "protostar-sub": "/loki/api/v1/push"}
-# 8080 and 8443 are published by sub for the relay; that nobody else reaches it is tested with the relay.
 MADE = "/etc/protostar/certificates/peer"  # the host's own key, with what the authority signed for it
 SHOWN = "/opt/protostar/services/nginx/secrets/peer"
 AUTHORITY = ROOT / "build/lab/peer/authority"
+# 8080 and 8443 are published by sub for the relay; that nobody else reaches it is tested with the relay.
 PORTS = {22, 80, 443, 8080, 8443, 9443}
 # Those of Docker's own networks. Who is on the home network has no route to them.
 INSIDE = ("127.", "10.201.", "[::1]")
